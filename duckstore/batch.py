@@ -1,0 +1,207 @@
+"""One batch of items, divided into runs, responses and tool calls.
+
+- A run begins with user messages and lasts until the next. Messages of one batch, and system
+  messages before the first user message, belong to one run. A branch that begins in the middle
+  of a run begins a run of its own, which remembers the run that it shares its opening with.
+- An output belongs to the latest earlier unanswered call with its id, on its own path.
+- A response is the model's items of one batch. Where a batch comes without a run context (an
+  import), a model item after an output or an input begins the next response.
+- What a compaction puts in the place of items belongs to the run in which it happened: a summary
+  is no new question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from duckstore.items import Description
+
+if TYPE_CHECKING:
+    from duckstore.path import SessionState
+
+__all__ = ["Batch", "Entry", "NewItem"]
+
+
+@dataclass(slots=True)
+class Entry:
+    """One item of the current path: the raw text, and what later items need to know of it."""
+
+    item_id: int
+    branch_id: int
+    position: int
+    batch_id: int
+    run_id: int
+    turn_number: int
+    user_item_id: int | None
+    answers_item_id: int | None
+    pairing_key: str | None
+    tool_name: str | None
+    part: str
+    is_call: bool
+    run_has_work: bool
+    """Whether its run holds anything but input up to here."""
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """An item on its way into the store: its raw text and its description."""
+
+    raw: str
+    description: Description
+
+
+class _Run(NamedTuple):
+    """The run that an item belongs to."""
+
+    run_id: int
+    turn_number: int
+    user_item_id: int | None
+    forked_run_id: int | None
+    has_work: bool
+
+
+@dataclass(slots=True)
+class Batch:
+    """Adds items to the end of a session's path and makes their rows."""
+
+    state: SessionState
+    operation: str
+    created_at: datetime
+    agent_name: str | None = None
+    is_live: bool = False
+    """Whether the batch came from a run: then it holds one response at most."""
+    continues: Entry | None = None
+    """For a compaction: the last item before it, whose run goes on."""
+    response_ids: list[int] = field(default_factory=list)
+    _batch_id: int = 0
+    _last_part: str = ""
+
+    def add_all(self, items: Sequence[NewItem], next_id: Callable[[], int]) -> None:
+        """Add the items to the state's path and their rows to the state's rows."""
+        opens_run = _run_openings(items)
+        responses: dict[int, list[list[Any]]] = {}
+        rows: list[list[Any]] = []
+        for item, opens in zip(items, opens_run, strict=True):
+            item_id = next_id()
+            self._batch_id = self._batch_id or item_id
+            entry, row = self._add(item, item_id, opens)
+            self.state.push(entry)
+            rows.append(row)
+            if entry.is_call:
+                responses.setdefault(row[_RESPONSE_ID], []).append(row)
+        for calls in responses.values():
+            for index, row in enumerate(calls, start=1):
+                row[_CALL_INDEX], row[_CALL_INDEX + 1] = index, len(calls)
+        self.state.current.tip = len(self.state.path)
+        self.state.rows["item_rows"].extend(tuple(row) for row in rows)
+
+    def _add(self, item: NewItem, item_id: int, opens: bool) -> tuple[Entry, list[Any]]:
+        state, d = self.state, item.description
+        last = state.path[-1] if state.path else None
+        run = self._run(d, item_id, opens, last)
+        call = self._answered_call(d)
+        entry = Entry(
+            item_id=item_id,
+            branch_id=state.current.branch_id,
+            position=len(state.path) + 1,
+            batch_id=self._batch_id,
+            run_id=run.run_id,
+            turn_number=run.turn_number,
+            user_item_id=run.user_item_id,
+            answers_item_id=call.item_id if call else None,
+            pairing_key=d.pairing_key if self.operation != "compact" else None,
+            tool_name=d.tool_name or (call.tool_name if call else None),
+            part=d.part,
+            is_call=d.is_call and self.operation != "compact",
+            run_has_work=run.has_work,
+            raw=item.raw,
+        )
+        row = [
+            item_id,
+            state.session_key,
+            entry.branch_id,
+            entry.position,
+            last.item_id if last else None,
+            self._batch_id,
+            self.operation,
+            run.run_id,
+            run.forked_run_id,
+            run.turn_number,
+            run.user_item_id,
+            self._response(d, item_id),
+            entry.answers_item_id,
+            None,
+            None,
+            d.part,
+            d.item_type,
+            d.role,
+            d.call_id,
+            entry.tool_name,
+            d.tool_type,
+            d.server_label,
+            self.agent_name if d.part != "input" else None,
+            d.status,
+            d.status_source,
+            d.error,
+            d.handoff_to,
+            d.arguments,
+            d.text,
+            item.raw,
+            self.created_at,
+        ]
+        return entry, row
+
+    def _run(self, d: Description, item_id: int, opens: bool, last: Entry | None) -> _Run:
+        works = d.part != "input"
+        own_user = item_id if d.is_user_message else None
+        if self.continues is not None:
+            kept = self.continues
+            return _Run(kept.run_id, kept.turn_number, kept.user_item_id, None, True)
+        if last is None:
+            return _Run(item_id, 1, own_user, None, works)
+        joins = not last.run_has_work and (
+            last.batch_id == self._batch_id or last.user_item_id is None
+        )
+        if opens and not joins:
+            return _Run(item_id, last.turn_number + 1, own_user, None, works)
+        has_work = last.run_has_work or works
+        user_item_id = last.user_item_id if last.user_item_id is not None else own_user
+        if last.branch_id != self.state.current.branch_id:
+            return _Run(item_id, last.turn_number, user_item_id, last.run_id, has_work)
+        return _Run(last.run_id, last.turn_number, user_item_id, None, has_work)
+
+    def _answered_call(self, d: Description) -> Entry | None:
+        """The call that an output belongs to. Calls without an id are answered first come first."""
+        key = d.pairing_key if d.is_output and self.operation != "compact" else None
+        calls = self.state.open_calls.get(key) if key is not None else None
+        if not calls:
+            return None
+        return self.state.path[calls[0] if d.call_id is None else calls[-1]]
+
+    def _response(self, d: Description, item_id: int) -> int | None:
+        """The response that an item belongs to: the model's items only."""
+        last_part, self._last_part = self._last_part, d.part
+        if d.part != "model" or self.operation == "compact":
+            return None
+        begins = not self.response_ids or (not self.is_live and last_part != "model")
+        if begins:
+            self.response_ids.append(item_id)
+        return self.response_ids[-1]
+
+
+_RESPONSE_ID = 11
+_CALL_INDEX = 13
+
+
+def _run_openings(items: Sequence[NewItem]) -> list[bool]:
+    """Which items may begin a run: user messages, and the input that leads up to one."""
+    opens = [False] * len(items)
+    for index in range(len(items) - 1, -1, -1):
+        d = items[index].description
+        leads_up = index + 1 < len(items) and opens[index + 1]
+        opens[index] = d.is_user_message or (d.part == "input" and leads_up)
+    return opens

@@ -1,0 +1,230 @@
+"""Opening a DuckDB file as a store, and turning DuckDB's errors into ours.
+
+Every connection of a store is set up here and nowhere else: UTC (a tz-aware datetime bound to a
+timestamp is otherwise stored in the machine's time zone), no extension downloads, no progress
+bar, bounded memory and threads. A file that is not a store is refused before DuckDB may write to
+it, so that a wrong path never changes somebody's data.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from duckstore import errors
+from duckstore.schema import SCHEMA_VERSION, relations_sql, tables_sql
+
+__all__ = ["MEMORY", "connect", "reading", "write_errors"]
+
+MEMORY = ":memory:"
+
+# DuckDB 1.5 tools (the duckdb shell that people have) can read what 2.0 writes in this format.
+STORAGE_VERSION = "v1.5.0"
+
+# Merging the log into a large file stalls commits; 64 MB keeps the worst stall under half a
+# second at 1.4 GB where the default of 16 MB reached three seconds.
+CHECKPOINT_THRESHOLD = "64MB"
+
+
+def connect(path: str, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
+    """Open or make the store at `path` and return its first connection.
+
+    Raises:
+        StorePathError, NotADatabaseError, NotAStoreError, NewerSchemaError, StoreLockedError,
+        DamagedStoreError: The file cannot be used; it was not changed.
+        ArgumentError: `memory_limit` or `threads` is not what DuckDB takes.
+    """
+    if path != MEMORY:
+        _check_path(Path(path))
+        if os.path.exists(path + ".wal"):
+            # Opening for writing would fold this log into a file that may not be ours.
+            with _open_errors(path), duckdb.connect(path, read_only=True) as probe:
+                _is_store(probe, path)
+    with _open_errors(path):
+        connection = duckdb.connect(
+            path,
+            config={
+                "storage_compatibility_version": STORAGE_VERSION,
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+            },
+        )
+        try:
+            _configure(connection, memory_limit, threads)
+            if not _is_store(connection, path):
+                _create(connection)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _check_path(path: Path) -> None:
+    if path.is_dir():
+        raise errors.StorePathError(
+            f"{path} is a directory: name a file in it, such as {path / 'agents.duckdb'}"
+        )
+    folder = path.parent
+    if not folder.is_dir():
+        raise errors.StorePathError(
+            f"the folder {folder} does not exist: make it first, or correct the path {path}"
+        )
+    if not path.exists():
+        if not os.access(folder, os.W_OK):
+            raise errors.StorePathError(
+                f"{path} cannot be made: no right to write in {folder}. Choose another folder"
+            )
+        return
+    if not path.is_file():
+        raise errors.StorePathError(f"{path} is not a regular file: choose another path")
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise errors.StorePathError(
+            f"{path} cannot be written: no right to. Change its rights or copy it elsewhere"
+        )
+    if path.stat().st_size == 0:
+        path.unlink()  # a temporary file made for us: DuckDB refuses empty ones
+        return
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head[8:12] != b"DUCK":
+        kind = "an SQLite" if head.startswith(b"SQLite format 3") else "not a DuckDB"
+        hint = (
+            "give the store a path of its own"
+            if kind == "not a DuckDB"
+            else "the SDK's sessions cannot be opened in place, give the store a path of its own"
+        )
+        raise errors.NotADatabaseError(f"{path} is {kind} database; {hint}. It was not changed")
+
+
+def _configure(connection: duckdb.DuckDBPyConnection, memory_limit: str, threads: int) -> None:
+    try:
+        connection.execute(f"set global memory_limit = '{_plain(memory_limit)}'")
+        connection.execute(f"set global threads = {int(threads)}")
+    except (duckdb.Error, ValueError) as error:
+        raise errors.ArgumentError(
+            f"memory_limit={memory_limit!r}, threads={threads!r} is refused by DuckDB: {error}. "
+            "Use a size such as '512MB' and a number from 1 up"
+        ) from error
+    connection.execute("set global TimeZone = 'UTC'")
+    connection.execute("set enable_progress_bar = false")
+    connection.execute(f"set global wal_autocheckpoint = '{CHECKPOINT_THRESHOLD}'")
+
+
+def _plain(value: str) -> str:
+    if not re.fullmatch(r"[0-9.]+ *[A-Za-z%]*", str(value)):
+        raise ValueError(f"{value!r} is no size")
+    return str(value)
+
+
+def _is_store(connection: duckdb.DuckDBPyConnection, path: str) -> bool:
+    """Whether the open database is a store. False where it is empty, raises if it is another's."""
+    tables = {
+        name
+        for (name,) in connection.execute(
+            "select table_name from information_schema.tables"
+            " where table_catalog = current_database()"
+        ).fetchall()
+    }
+    if not tables:
+        return False
+    if "store_meta" not in tables:
+        raise errors.NotAStoreError(
+            f"{path} is a DuckDB database with other tables ({', '.join(sorted(tables)[:3])}), "
+            "not a duckstore: give the store a path of its own. It was not changed"
+        )
+    row = connection.execute("select value from store_meta where key = 'schema_version'").fetchone()
+    version = int(row[0]) if row else 0
+    if version > SCHEMA_VERSION:
+        raise errors.NewerSchemaError(
+            f"{path} has schema version {version}, and this duckstore knows versions up to "
+            f"{SCHEMA_VERSION}: upgrade duckstore. The file was not changed"
+        )
+    return True
+
+
+def _create(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.begin()
+    connection.execute(tables_sql())
+    connection.execute(relations_sql())
+    connection.executemany(
+        "insert into store_meta values (?, ?)",
+        [
+            ("schema_version", str(SCHEMA_VERSION)),
+            ("store_id", str(uuid.uuid4())),
+            ("created_at", datetime.now(UTC).isoformat()),
+        ],
+    )
+    connection.commit()
+
+
+@contextmanager
+def _open_errors(path: str) -> Iterator[None]:
+    """Turn what DuckDB says while opening into an error that names path, cause and remedy."""
+    try:
+        yield
+    except duckdb.Error as error:
+        text = str(error)
+        holder = re.search(r"Conflicting lock is held in (.*?\(PID \d+\))", text)
+        if "Could not set lock" in text:
+            by = holder.group(1) if holder else "another process"
+            raise errors.StoreLockedError(
+                f"{path} is held open by {by}: one process at a time can open a store. "
+                "Close it there, or use another file"
+            ) from error
+        if "different configuration" in text:
+            raise errors.StoreLockedError(
+                f"{path} is already open in this process by other code with other settings: "
+                "close that connection, or ask your questions with Store.sql"
+            ) from error
+        if "newer" in text.lower() or "storage version" in text.lower():
+            raise errors.NewerSchemaError(
+                f"{path} was written by a later DuckDB than {duckdb.__version__}: {text}. "
+                "Upgrade duckdb. The file was not changed"
+            ) from error
+        if "Permission denied" in text or "Read-only file system" in text:
+            raise errors.StorePathError(
+                f"{path} cannot be written: {text}. Change its rights or choose another path"
+            ) from error
+        raise errors.DamagedStoreError(
+            f"{path} cannot be read by DuckDB: {text}. Restore it from a backup; "
+            "if a file with the ending .wal lies beside it, keep both"
+        ) from error
+
+
+@contextmanager
+def reading(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A cursor of its own inside a read-only transaction: one consistent state, no writes.
+
+    Raises:
+        SQLError: DuckDB refuses the statement that was run on the cursor.
+    """
+    cursor = connection.cursor()
+    try:
+        cursor.execute("begin transaction read only")
+        yield cursor
+    except duckdb.Error as error:
+        text = str(error)
+        if "read-only mode" in text:
+            text = "a store is changed through its sessions, not by SQL; only reading is allowed"
+        raise errors.SQLError(text) from error
+    finally:
+        cursor.close()
+
+
+@contextmanager
+def write_errors(path: str) -> Iterator[None]:
+    """Turn what DuckDB or the file system says during a write into a StoreWriteError."""
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        raise errors.StoreWriteError(
+            f"writing to {path} failed: {error}. Nothing of this call was stored; "
+            "make room or correct the cause and repeat it"
+        ) from error

@@ -1,0 +1,75 @@
+"""An item as text, and back.
+
+The raw item is the truth of the store: everything structured is derived from it and never the
+other way round. It is kept as ASCII JSON text, because that carries every value that Python's
+`json` carries (NaN, integers of any size, lone surrogates, NUL) through any database and any
+file, which neither DuckDB's JSON type nor UTF-8 does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from duckstore.errors import ItemError
+
+__all__ = ["decode", "decode_all", "encode_batch", "readable"]
+
+
+def encode_batch(items: Iterable[Any]) -> list[str]:
+    """Encode a batch of items, each to one line of ASCII JSON.
+
+    Objects with a `model_dump` method (pydantic models such as the SDK's response items) are
+    dumped with only the fields that were set, as the SDK itself does.
+
+    Raises:
+        ItemError: One of the items is not JSON; the message says which.
+    """
+    if isinstance(items, (str, bytes, dict)):
+        raise ItemError(
+            f"add_items takes a list of items, not a single {type(items).__name__}: "
+            "wrap it in a list"
+        )
+    texts: list[str] = []
+    for index, item in enumerate(items):
+        try:
+            texts.append(json.dumps(item, default=_dump_model))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ItemError(
+                f"item {index} of the batch is not JSON: {error}. Nothing of the batch was "
+                "stored; hand over only dicts, lists, strings, numbers, booleans and None"
+            ) from error
+    return texts
+
+
+def _dump_model(value: Any) -> Any:
+    dump = getattr(value, "model_dump", None)
+    if dump is None or isinstance(value, type):
+        raise TypeError(f"an object of type {type(value).__name__} has no JSON form")
+    return dump(exclude_unset=True, warnings=False)
+
+
+def decode(text: str) -> Any:
+    """Decode one stored item. Raises `ValueError` for text that is not JSON."""
+    return json.loads(text)
+
+
+def decode_all(texts: Iterable[str]) -> list[Any]:
+    """Decode stored items and leave out rows that are not JSON, as the SDK's sessions do."""
+    items = []
+    for text in texts:
+        try:
+            items.append(json.loads(text))
+        except ValueError:
+            continue
+    return items
+
+
+def readable(text: str) -> str:
+    """The text with what UTF-8 cannot hold (lone surrogates) replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

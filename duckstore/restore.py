@@ -1,0 +1,171 @@
+"""Reading one session's state back from the file.
+
+The queries are few and narrow: the session's row, its branches with what they inherit and where
+they end, and the items of the current path. All ids of a session lie above its key, so that
+DuckDB's zone maps skip the part of the file that is older than the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+
+from duckstore.batch import Entry
+from duckstore.items import TOOL_SEARCH_KEY
+from duckstore.path import Branch, SessionState, Stretch
+from duckstore.schema import OPEN_END
+
+__all__ = ["last_id", "load_path", "load_state"]
+
+
+def load_state(cursor: duckdb.DuckDBPyConnection, session_id: str) -> SessionState | None:
+    """The state of a stored session, or None where there is no such session."""
+    row = cursor.execute(
+        "select session_key from session_rows where session_id = ?", [session_id]
+    ).fetchone()
+    if row is None:
+        return None
+    key = row[0]
+    branches = _load_branches(cursor, key)
+    current = cursor.execute(
+        "select arg_max(to_branch_id, move_id) from move_rows where session_key = ?", [key]
+    ).fetchone()
+    branch = branches[key if current is None or current[0] is None else current[0]]
+    state = SessionState(key, session_id, branches, branch)
+    state.set_path(load_path(cursor, key, branch))
+    if len(branches) == 1 and branch.end == OPEN_END:
+        branch.tip = len(state.path)
+    else:
+        _load_tips(cursor, key, branches)
+    return state
+
+
+def _load_branches(cursor: duckdb.DuckDBPyConnection, key: int) -> dict[int, Branch]:
+    branches = {
+        row[0]: Branch(
+            branch_id=row[0],
+            name=row[1],
+            parent_branch_id=row[2],
+            fork_position=row[3],
+            kind=row[4],
+            tip=row[3],
+        )
+        for row in cursor.execute(
+            "select branch_id, name, parent_branch_id, fork_position, kind"
+            " from branch_rows where session_key = ? order by branch_id",
+            [key],
+        ).fetchall()
+    }
+    if len(branches) > 1:
+        for branch_id, *stretch in cursor.execute(
+            "select branch_id, source_branch_id, first_position, last_position, position_offset,"
+            " archived_at from lineage_rows where session_key = ?",
+            [key],
+        ).fetchall():
+            branches[branch_id].lineage.append(Stretch(*stretch))
+    for branch_id, end in cursor.execute(
+        """
+        select branch_id, arg_max(end_position, move_id)
+        from (
+            select to_branch_id as branch_id, end_position, move_id
+            from move_rows where session_key = $key
+            union all
+            select from_branch_id, $open, move_id
+            from move_rows
+            where session_key = $key and operation in ('edit', 'regenerate', 'compact')
+        )
+        where branch_id is not null
+        group by branch_id
+        """,
+        {"key": key, "open": OPEN_END},
+    ).fetchall():
+        branches[branch_id].end = end
+    return branches
+
+
+def _load_tips(cursor: duckdb.DuckDBPyConnection, key: int, branches: dict[int, Branch]) -> None:
+    for branch_id, tip in cursor.execute(
+        "select branch_id, max(position) from item_rows"
+        " where session_key = ? and item_id >= ? group by branch_id",
+        [key, key],
+    ).fetchall():
+        branches[branch_id].tip = tip
+
+
+def load_path(cursor: duckdb.DuckDBPyConnection, key: int, branch: Branch) -> list[Entry]:
+    """The items of a branch's path, from the start to where the branch ends now."""
+    stretches = [s for s in branch.lineage if s.archived_at is None]
+    stretches.append(Stretch(branch.branch_id, branch.fork_position + 1, OPEN_END))
+    by_source = {s.source_branch_id: s for s in stretches}
+    rows = cursor.execute(
+        """
+        select
+            item_id, branch_id, position, batch_id, run_id, turn_number, user_item_id,
+            answers_item_id, call_id, tool_name, part,
+            item_type, status, call_index, operation, item
+        from item_rows
+        where session_key = ? and item_id >= ?
+        """,
+        [key, key],
+    ).fetchall()
+    visible: list[tuple[int, tuple[Any, ...]]] = []
+    for row in rows:
+        stretch = by_source.get(row[1])
+        if stretch is None or not stretch.first_position <= row[2] <= stretch.last_position:
+            continue
+        position = row[2] + stretch.position_offset
+        if position <= branch.end:
+            visible.append((position, row))
+    visible.sort(key=lambda pair: pair[0])
+    entries: list[Entry] = []
+    for _, row in visible:
+        entries.append(_entry(row, entries[-1] if entries else None))
+    return entries
+
+
+def _entry(row: Sequence[Any], before: Entry | None) -> Entry:
+    item_id, branch_id, position, batch_id, run_id, turn_number, user_item_id = row[:7]
+    answers_item_id, call_id, tool_name, part, item_type, status, call_index, operation, raw = row[
+        7:
+    ]
+    is_call = call_index is not None
+    # The same rule as Description.pairing_key, from the stored columns: a call with a status
+    # of its own was answered by the provider in the same item.
+    is_half = answers_item_id is not None or (is_call and status is None)
+    key = call_id
+    if call_id is None and item_type in ("tool_search_call", "tool_search_output"):
+        key = TOOL_SEARCH_KEY
+    has_work = before.run_has_work if before and before.turn_number == turn_number else False
+    return Entry(
+        item_id=item_id,
+        branch_id=branch_id,
+        position=position,
+        batch_id=batch_id,
+        run_id=run_id,
+        turn_number=turn_number,
+        user_item_id=user_item_id,
+        answers_item_id=answers_item_id,
+        pairing_key=key if is_half else None,
+        tool_name=tool_name,
+        part=part,
+        is_call=is_call,
+        run_has_work=has_work or part != "input" or operation == "compact",
+        raw=raw,
+    )
+
+
+def last_id(cursor: duckdb.DuckDBPyConnection) -> int:
+    """The highest id that the store has given out."""
+    row = cursor.execute(
+        """
+        select max(id) from (
+            select max(session_key) as id from session_rows
+            union all select max(item_id) from item_rows
+            union all select max(branch_id) from branch_rows
+            union all select max(move_id) from move_rows
+        )
+        """
+    ).fetchone()
+    return int(row[0]) if row and row[0] is not None else 0

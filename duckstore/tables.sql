@@ -1,0 +1,115 @@
+-- The tables that duckstore writes. Users read the relations in relations.sql.
+--
+-- Rows are appended and not updated. There are no foreign keys and almost no indexes: DuckDB
+-- pays for both on every commit, and the one writer keeps the rules that `duckstore check`
+-- verifies. Every id in the store comes from one counter, so that ids tell the order in which
+-- things happened, over all tables, and the items of a session all have ids above its key.
+
+create table store_meta (
+    key varchar not null,
+    value varchar not null,
+);
+
+create table session_rows (
+    session_key bigint not null,            -- also the branch_id of the session's first branch
+    session_id varchar not null unique,
+    created_at timestamptz not null,
+    title varchar,
+    user_id varchar,
+    tags varchar not null,                  -- JSON array of strings
+    metadata varchar not null,              -- JSON object
+    source varchar,
+    parent_session_id varchar,
+    parent_item_id bigint,
+);
+
+-- The tree. An item names its parent once and is never moved.
+create table item_rows (
+    item_id bigint not null,
+    session_key bigint not null,
+    branch_id bigint not null,              -- the branch that it was written on
+    position bigint not null,               -- 1.. along the path it was written on
+    parent_item_id bigint,
+    batch_id bigint not null,               -- item_id of the first item of its batch
+    operation varchar not null,             -- append, import or compact
+    run_id bigint not null,                 -- item_id of the first item of its run
+    forked_run_id bigint,                   -- the run that this one shares its opening with
+    turn_number bigint not null,
+    user_item_id bigint,                    -- the user message that its run answers
+    response_id bigint,                     -- item_id of the first item of its response
+    answers_item_id bigint,                 -- the call that this output belongs to
+    call_index bigint,                      -- 1.. within the response; set on tool calls only
+    parallel_count bigint,
+    part varchar not null,                  -- who made it: input, model or output
+    item_type varchar,
+    role varchar,
+    call_id varchar,
+    tool_name varchar,
+    tool_type varchar,
+    server_label varchar,
+    agent_name varchar,
+    status varchar,
+    status_source varchar,
+    error varchar,
+    handoff_to varchar,
+    arguments varchar,
+    text varchar,
+    item varchar not null,                  -- the raw item, ASCII JSON: the truth
+    created_at timestamptz not null,
+);
+
+-- What the SDK told about a model call beyond its items.
+create table response_rows (
+    response_id bigint not null,
+    session_key bigint not null,
+    model varchar,
+    request_count bigint,
+    input_tokens bigint,
+    output_tokens bigint,
+    cache_read_input_tokens bigint,
+    cache_creation_input_tokens bigint,
+    reasoning_output_tokens bigint,
+    total_tokens bigint,
+    finish_reason varchar,
+    started_at timestamptz,
+    ended_at timestamptz,
+    trace_id varchar,
+    workflow_name varchar,
+    group_id varchar,
+);
+
+create table branch_rows (
+    branch_id bigint not null,
+    session_key bigint not null,
+    name varchar not null,
+    parent_branch_id bigint,
+    fork_position bigint not null,          -- how many items of the path it shares with its parent
+    kind varchar not null,                  -- root, edit, regenerate, fork or compact
+    created_at timestamptz not null,
+);
+
+-- Which stretch of which other branch is visible on a branch: written once, with the branch.
+-- Positions are those of the source branch; position_offset turns them into the branch's own.
+create table lineage_rows (
+    branch_id bigint not null,
+    session_key bigint not null,
+    source_branch_id bigint not null,
+    first_position bigint not null,
+    last_position bigint not null,
+    position_offset bigint not null,
+    archived_at bigint,                     -- set where a compaction replaced the stretch:
+                                            -- the number of items on the path before it
+);
+
+-- Every change of a session's path that is not an append.
+create table move_rows (
+    move_id bigint not null,
+    session_key bigint not null,
+    operation varchar not null,
+    from_branch_id bigint,
+    from_position bigint,
+    to_branch_id bigint,
+    to_position bigint,
+    end_position bigint,                    -- the last position visible on to_branch from now on
+    created_at timestamptz not null,
+);

@@ -1,0 +1,1 @@
+"""Each test's name or docstring states the promise it keeps."""

@@ -1,0 +1,51 @@
+"""Items and recordings that the tests share."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+_T = TypeVar("_T")
+
+RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "data"
+"""Recorded conversations, beside the checkout where they are to be had."""
+
+
+def run(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine to its end."""
+    return asyncio.run(work)
+
+
+def user(text: str) -> dict[str, Any]:
+    return {"role": "user", "content": text}
+
+
+def assistant(text: str) -> dict[str, Any]:
+    return {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": text}],
+    }
+
+
+def call(name: str, call_id: str, arguments: str = "{}") -> dict[str, Any]:
+    return {"type": "function_call", "name": name, "call_id": call_id, "arguments": arguments}
+
+
+def output(call_id: str, text: str = "done") -> dict[str, Any]:
+    return {"type": "function_call_output", "call_id": call_id, "output": text}
+
+
+def recording(name: str) -> list[dict[str, Any]]:
+    """The conversations of one recording; skips the test where the folder is absent."""
+    path = RECORDINGS / f"{name}.jsonl.gz"
+    if not path.exists():
+        pytest.skip("the recorded conversations are not beside this checkout")
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
