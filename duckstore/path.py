@@ -87,15 +87,24 @@ class SessionState:
         root = Branch(session_key, "main", None, 0, "root", tip=0)
         return cls(session_key, session_id, {root.branch_id: root}, root, is_stored=False)
 
-    def create(self, now: datetime, source: str | None = None) -> None:
+    def create(self, now: datetime, *, source: str | None = None, metadata: str = "{}") -> None:
         """Leave the rows of the session itself, if it is not stored yet."""
         if self.is_stored:
             return
         self.is_stored = True
+        attributes = (None, None, "[]", metadata, source)  # title, user, tags, metadata, source
+        parent = (None, None)  # the session and item that it was forked from
         self.rows["session_rows"].append(
-            (self.session_key, self.session_id, now, None, None, "[]", "{}", source, None, None)
+            (self.session_key, self.session_id, now, *attributes, *parent)
         )
         self.rows["branch_rows"].append(self.branch_row(self.current, now))
+
+    def name_after_current(self) -> None:
+        """Name the current branch "main" and the others after it, in the order they began."""
+        others = (b for b in self.branches.values() if b is not self.current)
+        self.current.name = self.renamed[self.current.branch_id] = "main"
+        for number, branch in enumerate(others, start=1):
+            branch.name = self.renamed[branch.branch_id] = f"main~{number}"
 
     def branch_row(self, branch: Branch, now: datetime) -> Row:
         """The row of `branch_rows` for a branch."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -15,10 +13,11 @@ from duckstore import catalogue, errors
 from duckstore.check import Finding, check_store
 from duckstore.conversation import Conversation
 from duckstore.database import reading
-from duckstore.engine import Engine, Statement
+from duckstore.engine import Engine
 from duckstore.export import export_parquet
 from duckstore.frames import frame, lazy_frame
-from duckstore.path import SessionState
+from duckstore.importing import ImportReport, import_jsonl
+from duckstore.listing import SessionInfo, list_sessions, update_session
 from duckstore.registry import Settings, acquire, release
 from duckstore.schema import RELATIONS
 from duckstore.session import DuckDBSession
@@ -27,28 +26,7 @@ if TYPE_CHECKING:
     import polars
     from agents.memory import SessionSettings
 
-__all__ = ["QueryInfo", "SessionInfo", "Store", "open_store"]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ORDERS = ("updated_at", "created_at", "session_id", "title", "item_count", "run_count")
-
-
-@dataclass(frozen=True, slots=True)
-class SessionInfo:
-    """One session, as `Store.sessions` lists it."""
-
-    session_id: str
-    title: str | None
-    user_id: str | None
-    tags: list[str]
-    metadata: dict[str, Any]
-    source: str | None
-    created_at: datetime
-    updated_at: datetime
-    item_count: int
-    run_count: int
-    first_user_message: str | None
-
+__all__ = ["QueryInfo", "Store", "open_store"]
 
 @dataclass(frozen=True, slots=True)
 class QueryInfo:
@@ -144,50 +122,20 @@ class Store:
             offset: How many to leave out first.
 
         Raises:
-            ArgumentError: `order_by` is not one of those, or `limit` or `offset` is negative.
+            ArgumentError: A value makes no sense: the message names it.
         """
-        if order_by not in _ORDERS:
-            raise errors.ArgumentError(
-                f"order_by is {order_by!r}: choose one of {', '.join(_ORDERS)}"
-            )
-        if offset < 0 or (limit is not None and limit < 0):
-            raise errors.ArgumentError(f"limit={limit}, offset={offset}: neither can be negative")
-        wanted = json.dumps(dict(metadata)) if metadata else None
-        direction = "desc" if descending else "asc"
-        with reading(self._open_engine().connection()) as cursor:
-            rows = cursor.execute(
-                f"""
-                select
-                    session_id, title, user_id, tags, metadata::varchar, source,
-                    epoch_us(created_at), epoch_us(updated_at), item_count, run_count,
-                    first_user_message,
-                from sessions
-                where
-                    ($search::varchar is null or contains(
-                        lower(concat_ws(
-                            chr(10), session_id, title, user_id, array_to_string(tags, chr(10)),
-                            metadata::varchar, first_user_message
-                        )),
-                        lower($search)
-                    ))
-                    and ($user_id::varchar is null or user_id = $user_id)
-                    and ($tag::varchar is null or list_contains(tags, $tag))
-                    and ($metadata::json is null or json_contains(metadata, $metadata::json))
-                    and ($source::varchar is null or source = $source)
-                order by {order_by} {direction} nulls last, session_id asc
-                limit $limit offset $offset
-                """,
-                {
-                    "search": search,
-                    "user_id": user_id,
-                    "tag": tag,
-                    "metadata": wanted,
-                    "source": source,
-                    "limit": limit,
-                    "offset": offset,
-                },
-            ).fetchall()
-        return [_session_info(row) for row in rows]
+        return list_sessions(
+            self._open_engine(),
+            search=search,
+            user_id=user_id,
+            tag=tag,
+            metadata=metadata,
+            source=source,
+            order_by=order_by,
+            descending=descending,
+            limit=limit,
+            offset=offset,
+        )
 
     def update_session(
         self,
@@ -210,31 +158,17 @@ class Store:
             source: Where it came from.
 
         Raises:
-            ArgumentError: `metadata` is not JSON, or a tag is not a text.
+            ArgumentError: `metadata` is not a JSON object, or another value is not a text.
         """
-        values: dict[str, Any] = {"title": title, "user_id": user_id, "source": source}
-        values = {name: value or None for name, value in values.items() if value is not None}
-        if tags is not None:
-            values["tags"] = _tags_json(tags)
-        if metadata is not None:
-            values["metadata"] = _metadata_json(metadata)
-        conversation = self.conversation(session_id)
-        statements: list[Statement] = []
-
-        def create(state: SessionState) -> None:
-            state.create(self._engine.now())
-
-        def apply(state: SessionState) -> None:
-            statements.extend(
-                (
-                    f"update session_rows set {name} = ? where session_key = ?",
-                    [value, state.session_key],
-                )
-                for name, value in values.items()
-            )
-
-        self._engine.change(conversation.session_id, create)
-        self._engine.change(conversation.session_id, apply, statements=lambda: statements)
+        update_session(
+            self._open_engine(),
+            session_id,
+            title=title,
+            user_id=user_id,
+            tags=tags,
+            metadata=metadata,
+            source=source,
+        )
 
     def purge(self, session_id: str) -> bool:
         """Delete a session and everything of it for good. Returns whether it was there."""
@@ -242,7 +176,7 @@ class Store:
 
     # Questions -------------------------------------------------------------------------------
 
-    def query(self, name: str, **parameters: Any) -> polars.DataFrame:
+    def query(self, name: str, /, **parameters: Any) -> polars.DataFrame:
         """Run a query of the catalogue.
 
         Raises:
@@ -253,11 +187,12 @@ class Store:
         query = catalogue.find(name)
         return frame(self._open_engine(), query.sql, catalogue.bind(query, parameters))
 
-    def sql(self, text: str, **parameters: Any) -> polars.DataFrame:
+    def sql(self, text: str, /, **parameters: Any) -> polars.DataFrame:
         """Run one reading SQL statement; `$name` in it takes the parameter of that name.
 
         Raises:
-            SQLError: DuckDB refuses it, or it would change the store.
+            SQLError: DuckDB refuses it, it does more than read, or polars has no type for one of its
+                columns.
             MissingPackageError: polars is not installed.
         """
         return frame(self._open_engine(), text, parameters)
@@ -305,6 +240,25 @@ class Store:
         """
         return export_parquet(self._open_engine(), Path(folder))
 
+    def import_jsonl(
+        self, path: str | PathLike[str], *, progress: Callable[[int], None] | None = None
+    ) -> ImportReport:
+        """Import conversations from a file of JSON lines, plain or gzip.
+
+        Each line is an object with `items` (a list of Responses-API input items) and, as it has
+        them, `session_id`, `parents` (the index of the item before each, or -1: a tree),
+        `usage`, `source` and `meta`. A file of bare items is one conversation. Sessions that the
+        store has already are left out.
+
+        Args:
+            path: The file.
+            progress: Called after each line with the number of bytes of the file read so far.
+
+        Raises:
+            ImportFileError: The file cannot be read, or holds no conversation.
+        """
+        return import_jsonl(self._open_engine(), Path(path), progress)
+
     def check(self) -> list[Finding]:
         """Verify every rule that a store must keep. An empty list means that all hold."""
         return check_store(self._open_engine())
@@ -346,35 +300,3 @@ class Store:
 
     def __repr__(self) -> str:
         return f"Store({self.path!r}{', closed' if self._is_closed else ''})"
-
-
-def _session_info(row: tuple[Any, ...]) -> SessionInfo:
-    session_id, title, user_id, tags, metadata, source, created, updated, *rest = row
-    return SessionInfo(
-        session_id,
-        title,
-        user_id,
-        tags,
-        json.loads(metadata),
-        source,
-        _EPOCH + timedelta(microseconds=created),
-        _EPOCH + timedelta(microseconds=updated),
-        *rest,
-    )
-
-
-def _tags_json(tags: Iterable[str]) -> str:
-    if isinstance(tags, str):
-        raise errors.ArgumentError(f"tags is the text {tags!r}: give a list of texts")
-    found = list(tags)
-    for tag in found:
-        if not isinstance(tag, str):
-            raise errors.ArgumentError(f"the tag {tag!r} is no text")
-    return json.dumps(found)
-
-
-def _metadata_json(metadata: Mapping[str, Any]) -> str:
-    try:
-        return json.dumps(dict(metadata), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise errors.ArgumentError(f"metadata is not a JSON object: {error}") from error

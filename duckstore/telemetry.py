@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,23 @@ class Usage:
             cache_creation_input_tokens=_count(details_in, "cache_write_tokens"),
             reasoning_output_tokens=_count(details_out, "reasoning_tokens"),
             total_tokens=_count(usage, "total_tokens"),
+        )
+
+    @classmethod
+    def of_json(cls, usage: Mapping[str, Any]) -> Usage:
+        """The counts of a usage object of the Responses or the Chat Completions API."""
+        details_in = usage.get("input_tokens_details") or usage.get("prompt_tokens_details")
+        details_out = usage.get("output_tokens_details") or usage.get("completion_tokens_details")
+        tokens_in = _item(usage, "input_tokens") or _item(usage, "prompt_tokens")
+        tokens_out = _item(usage, "output_tokens") or _item(usage, "completion_tokens")
+        return cls(
+            request_count=1,
+            input_tokens=tokens_in,
+            output_tokens=tokens_out,
+            cache_read_input_tokens=_item(details_in, "cached_tokens"),
+            cache_creation_input_tokens=_item(details_in, "cache_write_tokens"),
+            reasoning_output_tokens=_item(details_out, "reasoning_tokens"),
+            total_tokens=_item(usage, "total_tokens") or tokens_in + tokens_out,
         )
 
     def since(self, earlier: Usage) -> Usage:
@@ -134,6 +152,11 @@ class RunObserver:
             entries = getattr(live, "request_usage_entries", None)
             return Usage.of(entries[-1], request_count=1) if entries else None
         return now.since(before) or None
+
+
+def _item(holder: Any, name: str) -> int:
+    value = holder.get(name) if isinstance(holder, dict) else None
+    return value if isinstance(value, int) else 0
 
 
 def _count(holder: Any, name: str) -> int:

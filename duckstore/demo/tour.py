@@ -1,0 +1,144 @@
+"""What the demo shows: the agents' work as tables, Parquet, and polars."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from duckstore import errors
+from duckstore.store import Store, open_store
+
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["run_demo"]
+
+
+def run_demo(path: Path, folder: Path, *, console: Console | None = None) -> None:
+    """Run the demo's agents into a new store and show what it tells.
+
+    Args:
+        path: The store to make.
+        folder: Where the Parquet files go.
+        console: Where to print; standard output by default.
+
+    Raises:
+        StorePathError: The file is there already, or cannot be made.
+        MissingPackageError: The SDK or polars is not installed.
+    """
+    console = console or Console(width=None if Console().is_terminal else 100)
+    try:
+        import polars
+
+        from duckstore.demo.desk import run_desk
+    except ImportError as error:
+        raise errors.MissingPackageError(
+            f"the demo needs {error.name}, which is not installed: pip install 'duckstore[all]'"
+        ) from error
+    if path.exists():
+        raise errors.StorePathError(
+            f"{path} is there already, and the demo makes a new store: name another with --db"
+        )
+    with open_store(path) as store:
+        console.print("Running a support desk of two agents in three conversations ...")
+        asyncio.run(run_desk(store))
+        _show_questions(console, store)
+        _show_parquet(console, store, folder, polars)
+    _show_next(console, path)
+
+
+def _show_questions(console: Console, store: Store) -> None:
+    _print(
+        console,
+        "Every user message with its answer (duckstore query turn_pairs)",
+        store.query("turn_pairs"),
+        ["session_id", "turn_number", "user_message", "assistant_message", "tool_names"],
+    )
+    _print(
+        console,
+        "Every tool (duckstore query tool_usage)",
+        store.query("tool_usage"),
+        ["tool_name", "call_count", "ok_count", "error_count", "error_share"],
+    )
+    _print(
+        console,
+        "What failed, in plain SQL (duckstore sql ...)",
+        store.sql(
+            "select agent_name, tool_name, arguments, error from tool_calls where error <> ''"
+        ),
+        ["agent_name", "tool_name", "arguments", "error"],
+    )
+    _print(
+        console,
+        "Where a question was edited, and what each version led to (duckstore query edit_points)",
+        store.sql(
+            "select rank, text, assistant_message, tool_call_count, edit_points.is_current"
+            " from edit_points inner join runs on runs.id = edit_points.run_id order by rank"
+        ),
+        ["rank", "text", "assistant_message", "tool_call_count", "is_current"],
+    )
+    _print(
+        console,
+        "Tokens by agent, written by the session without any set-up",
+        store.sql(
+            "select agent_name, count(*) as response_count,"
+            " sum(input_tokens)::bigint as input_tokens,"
+            " sum(output_tokens)::bigint as output_tokens"
+            " from responses group by agent_name order by agent_name"
+        ),
+        ["agent_name", "response_count", "input_tokens", "output_tokens"],
+    )
+
+
+def _show_parquet(console: Console, store: Store, folder: Path, polars: Any) -> None:
+    counts = store.export_parquet(folder)
+    rows = sum(counts.values())
+    console.print(f"Wrote {len(counts)} Parquet files with {rows} rows to {folder}.")
+    calls = polars.scan_parquet(folder / "tool_calls.parquet")
+    _print(
+        console,
+        "The same tool calls, read back with polars",
+        calls.group_by("agent_name")
+        .agg(
+            polars.len().alias("call_count"),
+            (polars.col("status") == "error").sum().alias("errors"),
+        )
+        .sort("agent_name")
+        .collect(),
+        ["agent_name", "call_count", "errors"],
+    )
+
+
+def _show_next(console: Console, path: Path) -> None:
+    console.print(f"The store is {path}. Try next:", highlight=False)
+    for command in (
+        f"duckstore -d {path} show order-4711",
+        f"duckstore -d {path} query turn_pairs --include-superseded true --format markdown",
+        f'duckstore -d {path} sql "select session_id, operation, created_at from history"',
+        f"duckstore -d {path} check",
+    ):
+        console.print(f"  {command}", highlight=False, soft_wrap=True)
+
+
+def _print(console: Console, title: str, frame: polars.DataFrame, columns: list[str]) -> None:
+    console.print(f"\n[bold]{title}[/bold]", highlight=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if frame.schema[name].is_numeric() else "left")
+    for row in frame.select(columns).iter_rows():
+        table.add_row(*(_cell(value) for value in row))
+    console.print(table, highlight=False)
+    console.print()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return ", ".join(value) if isinstance(value, list) else str(value)
