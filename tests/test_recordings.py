@@ -1,0 +1,174 @@
+"""Recorded conversations go in and come out equal, and the relations count what is in them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import duckstore
+from tests.samples import RECORDINGS, recording, run
+
+LINEAR = ("agents-sdk-runs", "responses-api", "tau-bench", "tau2")
+TREES = ("oasst", "toolbench")
+
+# As the recordings' own README counts them: sessions, items, forks.
+COUNTS = {
+    "agents-sdk-runs": (32, 93, 0),
+    "oasst": (99, 1155, 257),
+    "responses-api": (142, 719, 0),
+    "tau-bench": (200, 5398, 0),
+    "tau2": (55, 1304, 0),
+    "toolbench": (15, 886, 141),
+}
+CALL_TYPES = {
+    "function_call",
+    "web_search_call",
+    "code_interpreter_call",
+    "image_generation_call",
+    "file_search_call",
+    "mcp_call",
+    "tool_search_call",
+}
+
+
+def paired_calls(items: list[Any]) -> int:
+    """Function calls with an output, computed from the items alone."""
+    waiting: Counter[str] = Counter()
+    paired = 0
+    for item in items:
+        if item.get("type") == "function_call":
+            waiting[item["call_id"]] += 1
+        elif item.get("type") == "function_call_output" and waiting[item["call_id"]]:
+            waiting[item["call_id"]] -= 1
+            paired += 1
+    return paired
+
+
+@pytest.mark.parametrize("name", [*LINEAR, "tau-bench-chat-completions"])
+def test_the_adapter_gives_back_what_was_added(name: str, path: Path) -> None:
+    """Value by value and in order, from memory and from the file."""
+    conversations = {
+        str(number): line.get("items") or line["messages"]
+        for number, line in enumerate(recording(name))
+    }
+
+    async def add_all() -> None:
+        for session_id, items in conversations.items():
+            session = duckstore.DuckDBSession(session_id, path)
+            await session.add_items(items)
+            assert await session.get_items() == items
+            await session.close()
+
+    run(add_all())
+    with duckstore.open(path) as store:
+        for session_id, items in conversations.items():
+            assert store.conversation(session_id).items() == items
+        assert store.check() == []
+
+
+@pytest.mark.parametrize("name", sorted(COUNTS))
+def test_an_import_counts_what_the_recording_holds(name: str, store: duckstore.Store) -> None:
+    lines = recording(name)
+    report = store.import_jsonl(RECORDINGS / f"{name}.jsonl.gz")
+    assert (report.session_count, report.item_count) == COUNTS[name][:2]
+    assert report.skipped == []
+    assert store.check() == []
+
+    every_item = [item for line in lines for item in line["items"]]
+    counted = store.sql("select count(*) as items from items")["items"][0]
+    assert counted == COUNTS[name][1]
+    calls = store.sql("select count(*) as calls from tool_calls")["calls"][0]
+    assert calls == sum(item.get("type") in CALL_TYPES for item in every_item)
+    points = store.sql(
+        "select count(*) as forks from"
+        " (select distinct session_id, coalesce(item_before_id, 0) from edit_points)"
+    )
+    assert points["forks"][0] == COUNTS[name][2]
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_calls_are_paired_with_their_outputs(name: str, store: duckstore.Store) -> None:
+    """As often as a plain count over the items says, for every session."""
+    store.import_jsonl(RECORDINGS / f"{name}.jsonl.gz") if RECORDINGS.exists() else None
+    expected = {line["session_id"]: paired_calls(line["items"]) for line in recording(name)}
+    rows = store.sql(
+        "select session_id, count(output_item_id) filter (where tool_type = 'function') as paired"
+        " from tool_calls group by session_id"
+    )
+    found = dict(rows.iter_rows())
+    assert found == {session_id: expected[session_id] for session_id in found}
+    assert sum(found.values()) == sum(expected.values())
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_tree_keeps_its_forks(name: str, store: duckstore.Store) -> None:
+    """Every item has the parent that the recording gives it, and comes back value-equal."""
+    lines = recording(name)
+    store.import_jsonl(RECORDINGS / f"{name}.jsonl.gz")
+    rows = store.sql("select session_id, item_id, parent_item_id, item from items order by item_id")
+    stored: dict[str, list[tuple[int, int | None, str]]] = {}
+    for session_id, item_id, parent_id, item in rows.iter_rows():
+        stored.setdefault(session_id, []).append((item_id, parent_id, item))
+    for line in lines:
+        found = stored[line["session_id"]]
+        index = {item_id: place for place, (item_id, _, _) in enumerate(found)}
+        assert [json.loads(item) for _, _, item in found] == line["items"]
+        assert [-1 if p is None else index[p] for _, p, _ in found] == line["parents"]
+
+
+def test_every_path_of_a_tree_can_be_read(store: duckstore.Store) -> None:
+    """Each branch shows the items from the opening to its last, without a copy."""
+    lines = recording("toolbench")
+    store.import_jsonl(RECORDINGS / "toolbench.jsonl.gz")
+    for line in lines:
+        parents, items = line["parents"], line["items"]
+        leaves = set(range(len(items))) - set(parents)
+        paths = set()
+        for leaf in leaves:
+            path = []
+            while leaf >= 0:
+                path.append(json.dumps(items[leaf], sort_keys=True))
+                leaf = parents[leaf]
+            paths.add(tuple(reversed(path)))
+        conversation = store.conversation(line["session_id"])
+        last = conversation.items()
+        read = set()
+        for (branch_id,) in store.sql(
+            "select branch_id from branches where session_id = $session_id",
+            session_id=line["session_id"],
+        ).iter_rows():
+            conversation.switch(branch_id)
+            read.add(tuple(json.dumps(item, sort_keys=True) for item in conversation.items()))
+        assert read == paths
+        conversation.switch("main")
+        assert conversation.items() == last
+    assert store.check() == []
+
+
+def test_importing_twice_changes_nothing(store: duckstore.Store) -> None:
+    recording("toolbench")
+    store.import_jsonl(RECORDINGS / "toolbench.jsonl.gz")
+    before = store.sql("select * from items")
+    report = store.import_jsonl(RECORDINGS / "toolbench.jsonl.gz")
+    assert report.session_count == 0
+    assert len(report.skipped) == 15
+    assert store.sql("select * from items").equals(before)
+
+
+def test_usage_that_was_recorded_for_each_response_is_stored(store: duckstore.Store) -> None:
+    """Sums over responses are the recorded sums, for the sessions that record every response."""
+    lines = {line["session_id"]: line for line in recording("responses-api")}
+    store.import_jsonl(RECORDINGS / "responses-api.jsonl.gz")
+    rows = store.sql(
+        "select session_id, sum(input_tokens)::bigint, sum(output_tokens)::bigint from responses"
+        " where input_tokens is not null group by session_id"
+    ).rows()
+    assert len(rows) > 90
+    for session_id, tokens_in, tokens_out in rows:
+        usage = lines[session_id]["usage"]
+        assert tokens_in == sum(entry["input_tokens"] for entry in usage)
+        assert tokens_out == sum(entry["output_tokens"] for entry in usage)
