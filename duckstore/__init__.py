@@ -10,8 +10,9 @@ where they are first needed.
 
 from duckstore import errors
 from duckstore.errors import DuckstoreError
+from duckstore.listing import SessionInfo
 from duckstore.session import DuckDBSession
-from duckstore.store import QueryInfo, SessionInfo, Store
+from duckstore.store import QueryInfo, Store
 from duckstore.store import open_store as open
 
 __version__ = "0.1.0"

@@ -158,9 +158,11 @@ class Batch:
     def _run(self, d: Description, item_id: int, opens: bool, last: Entry | None) -> _Run:
         works = d.part != "input"
         own_user = item_id if d.is_user_message else None
-        if self.continues is not None:
-            kept = self.continues
-            return _Run(kept.run_id, kept.turn_number, kept.user_item_id, None, True)
+        if self.operation == "compact":
+            kept = self.continues or last
+            if kept is not None:
+                return _Run(kept.run_id, kept.turn_number, kept.user_item_id, None, True)
+            return _Run(item_id, 1, own_user, None, True)
         if last is None:
             return _Run(item_id, 1, own_user, None, works)
         joins = not last.run_has_work and (
@@ -170,7 +172,7 @@ class Batch:
             return _Run(item_id, last.turn_number + 1, own_user, None, works)
         has_work = last.run_has_work or works
         user_item_id = last.user_item_id if last.user_item_id is not None else own_user
-        if last.branch_id != self.state.current.branch_id:
+        if last.run_id < self.state.current.branch_id:  # it began before this branch did
             return _Run(item_id, last.turn_number, user_item_id, last.run_id, has_work)
         return _Run(last.run_id, last.turn_number, user_item_id, None, has_work)
 

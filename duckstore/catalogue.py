@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,23 +28,12 @@ from typing import Any
 import duckdb
 
 from duckstore import errors
+from duckstore.parameters import TYPES, Parameter, default_value
 
-__all__ = ["Parameter", "Query", "bind", "check", "find", "load_all"]
+__all__ = ["Parameter", "Query", "bind", "check", "convert", "find", "load_all", "parse"]
 
+_NAME = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
 _PARAM = re.compile(r"param (\w+): (\w+)(?: = (.+))?")
-TYPES = ("boolean", "bigint", "integer", "double", "varchar", "timestamptz")
-"""The types that a parameter may have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a query."""
-
-    name: str
-    type: str
-    default: Any
-    is_required: bool
-    help: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +84,7 @@ def find(name: str) -> Query:
     """
     queries = load_all()
     if name not in queries:
-        near = difflib.get_close_matches(name, queries, n=3, cutoff=0.4) or sorted(queries)
+        near = difflib.get_close_matches(str(name), queries, n=3, cutoff=0.4) or sorted(queries)
         raise errors.UnknownQueryError(
             f"no query is named {name!r}; near it: {', '.join(near)}. `duckstore queries` lists all"
         )
@@ -108,25 +97,34 @@ def parse(path: Path) -> Query:
     Raises:
         QueryFileError: Its header is not in the form above.
     """
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise errors.QueryFileError(f"{path} is not UTF-8: {error}") from error
+    if not _NAME.fullmatch(path.stem):
+        raise errors.QueryFileError(f"{path}: a query's name is lower case words joined by _")
     lines = []
     for line in text.splitlines():
         if not line.startswith("--"):
             break
         lines.append(line[2:].removeprefix(" ").rstrip())
     paragraphs = [p.strip("\n") for p in "\n".join(lines).split("\n\n")]
-    if not lines or not lines[0].endswith("."):
+    if not lines or not lines[0].endswith(".") or "\n" in paragraphs[0]:
         raise errors.QueryFileError(f"{path}: line 1 is the title, a sentence with a full stop")
     if len(paragraphs) < 2 or not paragraphs[1].startswith("One row per "):
         raise errors.QueryFileError(f"{path}: the second paragraph starts with 'One row per'")
     description = [p for p in paragraphs[1:] if not p.startswith("param ")]
     headers = [p for p in paragraphs if p.startswith("param ")]
+    parameters = tuple(p for header in headers for p in _parameters(header, path))
+    for name, count in Counter(p.name for p in parameters).items():
+        if count > 1:
+            raise errors.QueryFileError(f"{path}: the header lists {name!r} {count} times")
     return Query(
         name=path.stem,
         topic=path.parent.name,
-        title=paragraphs[0].replace("\n", " "),
+        title=paragraphs[0],
         description="\n\n".join(description),
-        parameters=tuple(p for header in headers for p in _parameters(header, path)),
+        parameters=parameters,
         sql=text,
         path=path,
     )
@@ -142,29 +140,18 @@ def _parameters(paragraph: str, path: Path) -> list[Parameter]:
                 f"{path}: {head!r} is not of the form 'param name: type = default' "
                 f"with a type of {', '.join(TYPES)}"
             )
+        if not words.strip():
+            raise errors.QueryFileError(f"{path}: {head!r} does not say what it does")
+        try:
+            default = default_value(match[2], match[3])
+        except (TypeError, ValueError) as error:
+            raise errors.QueryFileError(
+                f"{path}: {match[3]!r} is no default value for a {match[2]}: {error}"
+            ) from error
         found.append(
-            Parameter(
-                name=match[1],
-                type=match[2],
-                default=_literal(match[3], path),
-                is_required=match[3] is None,
-                help=" ".join(words.split()),
-            )
+            Parameter(match[1], match[2], default, match[3] is None, " ".join(words.split()))
         )
     return found
-
-
-def _literal(text: str | None, path: Path) -> Any:
-    if text is None or text == "null":
-        return None
-    if text in ("true", "false"):
-        return text == "true"
-    if text.startswith("'") and text.endswith("'"):
-        return text[1:-1]
-    try:
-        return float(text) if "." in text else int(text)
-    except ValueError:
-        raise errors.QueryFileError(f"{path}: {text!r} is no default value") from None
 
 
 def bind(query: Query, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,58 +187,12 @@ def convert(query: Query, parameter: Parameter, value: Any) -> Any:
         ParameterError: It is of another type.
     """
     try:
-        return None if value is None else _CONVERSIONS[parameter.type](value)
+        return parameter.read(value)
     except (TypeError, ValueError) as error:
         raise errors.ParameterError(
             f"parameter {parameter.name!r} of query {query.name} takes a {parameter.type} and got "
             f"{value!r}: {error}"
         ) from None
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise TypeError("give a whole number")
-    return int(value)
-
-
-def _double(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise TypeError("give a number")
-    return float(value)
-
-
-def _boolean(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    raise TypeError("give true or false")
-
-
-def _varchar(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("give a text")
-    return value
-
-
-def _timestamp(value: Any) -> datetime:
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    elif isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day)
-    if not isinstance(value, datetime):
-        raise TypeError("give a datetime or a text such as 2026-01-31T12:00:00")
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-_CONVERSIONS = {
-    "boolean": _boolean,
-    "bigint": _integer,
-    "integer": _integer,
-    "double": _double,
-    "varchar": _varchar,
-    "timestamptz": _timestamp,
-}
 
 
 def check(query: Query, cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:

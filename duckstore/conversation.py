@@ -276,7 +276,13 @@ class Conversation:
 
 def new_items(items: Iterable[Any]) -> list[NewItem]:
     """Encode and describe items that are to be stored. Raises ItemError before anything else."""
-    return [NewItem(raw, describe(decode(raw))) for raw in encode_batch(items)]
+    raws = encode_batch(items)
+    try:
+        return [NewItem(raw, describe(decode(raw))) for raw in raws]
+    except RecursionError as error:
+        raise errors.ItemError(
+            "an item is nested too deeply to be read again. Nothing of the batch was stored"
+        ) from error
 
 
 def _expired(path: Sequence[Entry], prune: Callable[[Any], bool] | None) -> int:

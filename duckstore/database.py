@@ -8,6 +8,7 @@ it, so that a wrong path never changes somebody's data.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import uuid
@@ -19,7 +20,7 @@ from pathlib import Path
 import duckdb
 
 from duckstore import errors
-from duckstore.schema import SCHEMA_VERSION, relations_sql, tables_sql
+from duckstore.schema import SCHEMA_VERSION, TABLES, relations_sql, tables_sql
 
 __all__ = ["MEMORY", "connect", "reading", "write_errors"]
 
@@ -58,7 +59,9 @@ def connect(path: str, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyCon
         )
         try:
             _configure(connection, memory_limit, threads)
-            if not _is_store(connection, path):
+            if _is_store(connection, path):
+                _renew_relations(connection)
+            else:
                 _create(connection)
         except BaseException:
             connection.close()
@@ -114,6 +117,8 @@ def _configure(connection: duckdb.DuckDBPyConnection, memory_limit: str, threads
         ) from error
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute("set enable_progress_bar = false")
+    # A name in a statement is a relation, never a Python variable that happens to be in scope.
+    connection.execute("set global python_enable_replacements = false")
     connection.execute(f"set global wal_autocheckpoint = '{CHECKPOINT_THRESHOLD}'")
 
 
@@ -134,19 +139,35 @@ def _is_store(connection: duckdb.DuckDBPyConnection, path: str) -> bool:
     }
     if not tables:
         return False
-    if "store_meta" not in tables:
+    row = _schema_version(connection) if "store_meta" in tables else None
+    if row is None:
         raise errors.NotAStoreError(
             f"{path} is a DuckDB database with other tables ({', '.join(sorted(tables)[:3])}), "
             "not a duckstore: give the store a path of its own. It was not changed"
         )
-    row = connection.execute("select value from store_meta where key = 'schema_version'").fetchone()
-    version = int(row[0]) if row else 0
-    if version > SCHEMA_VERSION:
+    if row.isdecimal() and int(row) > SCHEMA_VERSION:
         raise errors.NewerSchemaError(
-            f"{path} has schema version {version}, and this duckstore knows versions up to "
+            f"{path} has schema version {row}, and this duckstore knows versions up to "
             f"{SCHEMA_VERSION}: upgrade duckstore. The file was not changed"
         )
+    if not row.isdecimal() or not tables.issuperset(TABLES):
+        missing = ", ".join(sorted(set(TABLES) - tables)) or "none"
+        raise errors.DamagedStoreError(
+            f"{path} is no whole store: its schema version is {row!r} and its missing tables are "
+            f"{missing}. Restore it from a backup. The file was not changed"
+        )
     return True
+
+
+def _schema_version(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """What the database says of its schema; None where it says nothing that is ours."""
+    try:
+        row = connection.execute(
+            "select value::varchar from store_meta where key = 'schema_version'"
+        ).fetchone()
+    except duckdb.BinderException:
+        return None  # a table of that name with other columns
+    return row[0] if row else None
 
 
 def _create(connection: duckdb.DuckDBPyConnection) -> None:
@@ -159,9 +180,26 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
             ("schema_version", str(SCHEMA_VERSION)),
             ("store_id", str(uuid.uuid4())),
             ("created_at", datetime.now(UTC).isoformat()),
+            ("relations", _relations_version()),
         ],
     )
     connection.commit()
+
+
+def _renew_relations(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the relations anew where another duckstore made those in the file."""
+    version = _relations_version()
+    row = connection.execute("select value from store_meta where key = 'relations'").fetchone()
+    if row is not None and row[0] == version:
+        return
+    connection.begin()
+    connection.execute(relations_sql())
+    connection.execute("update store_meta set value = ? where key = 'relations'", [version])
+    connection.commit()
+
+
+def _relations_version() -> str:
+    return hashlib.sha256(relations_sql().encode()).hexdigest()
 
 
 @contextmanager
@@ -188,7 +226,8 @@ def _open_errors(path: str) -> Iterator[None]:
                 f"{path} was written by a later DuckDB than {duckdb.__version__}: {text}. "
                 "Upgrade duckdb. The file was not changed"
             ) from error
-        if "Permission denied" in text or "Read-only file system" in text:
+        is_new = "Cannot open file" in text and not os.path.exists(path)
+        if is_new or "Permission denied" in text or "Read-only file system" in text:
             raise errors.StorePathError(
                 f"{path} cannot be written: {text}. Change its rights or choose another path"
             ) from error
@@ -204,6 +243,7 @@ def reading(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyCo
 
     Raises:
         SQLError: DuckDB refuses the statement that was run on the cursor.
+        DamagedStoreError: A part of the file that it needs is damaged.
     """
     cursor = connection.cursor()
     try:
@@ -213,6 +253,10 @@ def reading(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyCo
         text = str(error)
         if "read-only mode" in text:
             text = "a store is changed through its sessions, not by SQL; only reading is allowed"
+        if "Corrupt database file" in text:
+            raise errors.DamagedStoreError(
+                f"part of the store's file cannot be read: {text}. Restore it from a backup"
+            ) from error
         raise errors.SQLError(text) from error
     finally:
         cursor.close()

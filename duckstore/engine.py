@@ -33,6 +33,10 @@ __all__ = ["Engine", "Statement"]
 _T = TypeVar("_T")
 Statement = tuple[str, list[Any]]
 
+# DuckDB's error where a full disk keeps it from merging its log into the file after a commit. What
+# was committed is in the log: to tell the caller that it failed would have it written twice.
+_COMMITTED = "FATAL Error: Transaction COMMIT succeeded and is durable"
+
 
 class Engine:
     """Owns the connection, the ids, and the sessions in memory. All methods are thread-safe."""
@@ -55,6 +59,8 @@ class Engine:
         self._states: OrderedDict[str, SessionState] = OrderedDict()
         self._last_moment = datetime.min.replace(tzinfo=UTC)
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._cached_bytes = 0
+        self._counted: dict[str, int] = {}
         self.observer = RunObserver()
         self._open()
 
@@ -71,7 +77,7 @@ class Engine:
         self._writer = self._connection.cursor()
         self._appenders = {table: self._writer.appender(table) for table in TABLES}
         self._last_id = last_id(self._writer)
-        self._states.clear()
+        self._forget_all()
 
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The connection that cursors for reading are made from.
@@ -99,7 +105,7 @@ class Engine:
             self._appenders.clear()
             self._writer.close()
             connection.close()
-            self._states.clear()
+            self._forget_all()
 
     # Writing ---------------------------------------------------------------------------------
 
@@ -120,23 +126,26 @@ class Engine:
             self._states.move_to_end(session_id)
             return state
         self.connection()
-        try:
-            state = load_state(self._writer, session_id)
-        except duckdb.Error as error:
-            raise errors.DamagedStoreError(
-                f"session {session_id!r} cannot be read from {self.path}: {error}"
-            ) from error
+        with self._damage(session_id):
+            try:
+                state = load_state(self._writer, session_id)
+            except duckdb.FatalException:
+                # DuckDB gave up the connection because of an earlier error, not the file.
+                self._reopen()
+                state = load_state(self._writer, session_id)
         if state is None:
             state = SessionState.new(self.next_id(), session_id)
         self._states[session_id] = state
-        self._trim()
+        self._trim(state)
         return state
 
-    def _trim(self) -> None:
-        """Forget the sessions that were not used for longest, down to the bound."""
-        total = sum(state.byte_count for state in self._states.values())
-        while total > self._cache_bytes and len(self._states) > 1:
-            total -= self._states.popitem(last=False)[1].byte_count
+    def _trim(self, state: SessionState) -> None:
+        """Count a state anew and forget those not used for longest, down to the bound."""
+        size = state.byte_count + 1000  # an empty session takes room as well
+        self._cached_bytes += size - self._counted.get(state.session_id, 0)
+        self._counted[state.session_id] = size
+        while self._cached_bytes > self._cache_bytes and len(self._states) > 1:
+            self.forget(next(iter(self._states)))
 
     def change(
         self,
@@ -161,11 +170,14 @@ class Engine:
                 with write_errors(self.path):
                     self._write(state, statements())
             except BaseException as error:
-                self._states.pop(session_id, None)
+                self.forget(session_id)
                 if isinstance(error.__cause__, duckdb.FatalException):
                     self._reopen()
+                    if str(error.__cause__).startswith(_COMMITTED):
+                        return result
                 raise
-            self._trim()
+            if session_id in self._states:
+                self._trim(state)
             return result
 
     def _write(self, state: SessionState, statements: list[Statement]) -> None:
@@ -180,6 +192,8 @@ class Engine:
             for sql, values in statements:
                 self._writer.execute(sql, values)
             for table, rows in state.rows.items():
+                if not rows:
+                    continue
                 appender = self._appenders[table]
                 appender.append_rows(rows)
                 appender.flush()
@@ -199,7 +213,7 @@ class Engine:
             self._writer.rollback()
         except duckdb.Error:
             # The transaction is gone already: DuckDB ended it when the commit failed.
-            self._states.clear()
+            self._forget_all()
 
     def _reopen(self) -> None:
         """Open the file again after an error that made DuckDB give up the connection."""
@@ -209,7 +223,13 @@ class Engine:
     def forget(self, session_id: str) -> None:
         """Drop a session's state from memory; the next use reads it from the file."""
         with self._lock:
-            self._states.pop(session_id, None)
+            if self._states.pop(session_id, None) is not None:
+                self._cached_bytes -= self._counted.pop(session_id, 0)
+
+    def _forget_all(self) -> None:
+        self._states.clear()
+        self._counted.clear()
+        self._cached_bytes = 0
 
     # Reading ---------------------------------------------------------------------------------
 
@@ -223,4 +243,16 @@ class Engine:
     def go_to(self, state: SessionState, branch: Branch) -> None:
         """Make `branch` the state's current one and read its path. For use inside `change`."""
         state.current = branch
-        state.set_path(load_path(self._writer, state.session_key, branch))
+        with self._damage(state.session_id):
+            state.set_path(load_path(self._writer, state.session_key, branch))
+
+    @contextmanager
+    def _damage(self, session_id: str) -> Iterator[None]:
+        """Say of a session that cannot be read what that means."""
+        try:
+            yield
+        except (duckdb.Error, KeyError) as error:
+            raise errors.DamagedStoreError(
+                f"session {session_id!r} cannot be read from {self.path}: "
+                f"{type(error).__name__}: {error}. Run `duckstore check` on a copy of the file"
+            ) from error

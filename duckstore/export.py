@@ -1,14 +1,15 @@
 """Parquet for others: every relation as one file.
 
 Types are those that every reader takes: JSON as text (polars reads DuckDB's JSON as binary), no
-hugeint, no interval. A file is written beside its place and renamed into it, so that a reader
-never sees half of one.
+hugeint, no interval. All files are written aside and renamed into their places when the last one
+is complete, so that a reader never sees half of one, and a failed export leaves an earlier one
+as it was.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 
@@ -44,22 +45,30 @@ def export_parquet(engine: Engine, folder: Path) -> dict[str, int]:
         StorePathError: The folder cannot be made or written.
     """
     counts: dict[str, int] = {}
+    folder = folder.expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with reading(engine.connection()) as cursor:
-            for relation in RELATIONS:
-                target = folder / f"{relation}.parquet"
-                part = folder / f".{relation}.{os.getpid()}.parquet"
-                try:
-                    counts[relation] = _write(cursor, relation, part)
-                    part.replace(target)
-                finally:
-                    part.unlink(missing_ok=True)
+        # Inside the folder, so that the files are on its disk and a rename is all it takes.
+        with TemporaryDirectory(prefix=".export-", dir=folder) as parts:
+            with reading(engine.connection()) as cursor:
+                for relation in RELATIONS:
+                    counts[relation] = _write(cursor, relation, Path(parts) / f"{relation}.parquet")
+            _put_in_place(Path(parts), folder)
     except (OSError, errors.SQLError) as error:
         raise errors.StorePathError(
             f"the export to {folder} failed: {error}. Choose a folder that can be written"
         ) from error
     return counts
+
+
+def _put_in_place(parts: Path, folder: Path) -> None:
+    """Rename the finished files into the folder, over those of an earlier export."""
+    for relation in RELATIONS:
+        target = folder / f"{relation}.parquet"
+        if target.is_dir():
+            raise IsADirectoryError(f"{target} is a directory")
+    for relation in RELATIONS:
+        (parts / f"{relation}.parquet").replace(folder / f"{relation}.parquet")
 
 
 def _write(cursor: duckdb.DuckDBPyConnection, relation: str, path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -30,27 +31,66 @@ def _polars() -> Any:
 
 
 def statement_of(sql: str) -> duckdb.Statement:
-    """The one statement in `sql`.
+    """The one reading statement in `sql`: select, values, describe, summarize, show or explain.
+
+    A read-only transaction keeps statements from changing the store's tables, but not from
+    writing files (copy, export), attaching databases or changing settings for all who use the
+    store. So only statements that read are let through.
 
     Raises:
-        SQLError: It does not parse, or holds none or several statements.
+        SQLError: It does not parse, holds none or several statements, or does not only read.
     """
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
         raise errors.SQLError(str(error)) from error
+    except TypeError as error:  # also for a text that is no UTF-8
+        raise errors.SQLError(f"{sql!r} is no SQL text: give one statement as a string") from error
     if len(statements) != 1:
         raise errors.SQLError(
             f"expected one SQL statement and got {len(statements)}: run them one at a time"
         )
+    kind = _kind(statements[0])
+    if kind not in _READING:
+        raise errors.SQLError(_REFUSALS.get(kind, _REFUSAL).format(kind=kind))
     return statements[0]
+
+
+# A pivot is MULTI: DuckDB finds its columns first.
+_READING = ("SELECT", "EXPLAIN", "MULTI")
+_REFUSAL = (
+    "{kind} is not allowed: a store is changed through its sessions, not by SQL. Only reading is "
+    "allowed: select, from, values, describe, summarize, show, explain"
+)
+_WRITES_FILES = (
+    "{kind} is not allowed, since it writes files: write the data frame that a select gives, or "
+    "use Store.export_parquet"
+)
+_CALLS = (
+    "{kind} is not allowed, since it may change the store: select from the table function, as in "
+    "\"select * from pragma_table_info('items')\""
+)
+_REFUSALS = {"COPY": _WRITES_FILES, "EXPORT": _WRITES_FILES, "CALL": _CALLS, "PRAGMA": _CALLS}
+_EXPLAIN = re.compile(r"explain\s*(?:analyze\b\s*)?(?:\([^()]*\)\s*)?", re.IGNORECASE)
+
+
+def _kind(statement: duckdb.Statement) -> str:
+    """What kind of statement it is; for `explain`, which may run it, what is explained."""
+    if statement.type != duckdb.StatementType.EXPLAIN:
+        return statement.type.name
+    try:
+        explained = duckdb.extract_statements(_EXPLAIN.sub("", statement.query, count=1))
+    except duckdb.Error:
+        return "EXPLAIN with a comment in it"
+    return explained[0].type.name if len(explained) == 1 else "EXPLAIN of nothing"
 
 
 def frame(engine: Engine, sql: str, parameters: dict[str, Any]) -> polars.DataFrame:
     """Run one reading statement and return its rows as a polars DataFrame.
 
     Raises:
-        SQLError: DuckDB refuses the statement, or it would change the store.
+        SQLError: DuckDB refuses the statement, it does more than read, or polars has no type for
+            one of its columns.
         MissingPackageError: polars or pyarrow is not installed.
     """
     _polars()
@@ -59,8 +99,18 @@ def frame(engine: Engine, sql: str, parameters: dict[str, Any]) -> polars.DataFr
         relation = cursor.sql(sql, params=parameters or None)
         if relation is None:
             raise errors.SQLError("the statement returns no rows: use select")
+        for column, kind in zip(relation.columns, map(str, relation.types), strict=True):
+            if _FOREIGN.search(kind):
+                raise errors.SQLError(
+                    f"column {column!r} is of type {kind}, which data frames do not have: cast it, "
+                    "to varchar or, for an interval, with epoch(...) to seconds"
+                )
         result: polars.DataFrame = relation.pl()
         return result
+
+
+# Fails, or arrives as bytes that nothing reads.
+_FOREIGN = re.compile(r"\b(?:INTERVAL|UNION|VARIANT|BIGNUM|BIT)\b")
 
 
 def lazy_frame(engine: Engine, relation: str) -> polars.LazyFrame:

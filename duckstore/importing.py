@@ -26,6 +26,7 @@ from typing import IO, Any, cast
 from duckstore import errors
 from duckstore.batch import Entry
 from duckstore.conversation import Conversation, new_items
+from duckstore.encoding import readable
 from duckstore.engine import Engine
 from duckstore.path import Branch, SessionState
 from duckstore.telemetry import ResponseFacts, Usage

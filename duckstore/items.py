@@ -3,7 +3,7 @@
 `describe(item)` reads a decoded item and gives the columns that analysis needs. It is total: any
 JSON value gets a description, an unknown type too, so that no item is ever refused because of
 its shape. It looks at one item alone; what depends on the neighbours (which run, which call an
-output answers) is decided in `duckstore.path`.
+output answers) is decided in `duckstore.batch`.
 
 The types are those of `TResponseInputItem` in openai-agents 0.24 (openai 3.x).
 """
@@ -28,6 +28,11 @@ TOOL_FAILED = "An error occurred while running the tool"
 """Start of the text that the SDK's default failure function puts in place of an output."""
 TOOL_REJECTED = "Tool execution was not approved."
 """The SDK's default output of a tool call that a person refused to approve."""
+
+_UNFINISHED = frozenset(
+    ("in_progress", "searching", "generating", "interpreting", "calling", "incomplete")
+)
+"""States of a hosted tool call that came to no result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,11 @@ def describe(item: Any) -> Description:
     if not isinstance(item, dict):
         return Description(part="input", text=_text(item))
     item_type = _string(item.get("type"))
-    if item_type is None and "role" in item and "content" in item:
-        item_type = "message"
+    if item_type is None:  # two types may leave theirs out
+        if "role" in item and "content" in item:
+            item_type = "message"
+        elif isinstance(item.get("id"), str) and item.keys() <= {"id", "type"}:
+            item_type = "item_reference"
     build = _BUILDERS.get(item_type or "")
     if build is not None:
         return build(item)
@@ -114,7 +122,7 @@ def _call(tool_type: str, arguments_key: str) -> _Builder:
             call_id=_string(item.get("call_id")),
             tool_name=_string(item.get("name")) or tool_type,
             tool_type=tool_type,
-            arguments=_text_or_json(item.get(arguments_key, item.get("actions"))),
+            arguments=_arguments(item.get(arguments_key, item.get("actions"))),
             is_call=True,
         )
 
@@ -159,7 +167,7 @@ def _hosted_call(
         error = _text_or_json(item.get("error"))
         state = _string(item.get("status"))
         failed = error is not None or state == "failed"
-        unfinished = state in ("in_progress", "searching", "generating", "interpreting", "calling")
+        unfinished = state in _UNFINISHED
         text = "[image]" if tool_type == "image_generation" and output else _text_or_json(output)
         return Description(
             part="model",
@@ -168,7 +176,7 @@ def _hosted_call(
             tool_name=_string(item.get("name")) or tool_type,
             tool_type=tool_type,
             server_label=_string(item.get("server_label")),
-            arguments=_text_or_json(arguments),
+            arguments=_arguments(arguments),
             text=text,
             status="error" if failed else "pending" if unfinished else "ok",
             status_source="item",
@@ -202,7 +210,7 @@ def _mcp_approval_request(item: dict[str, Any]) -> Description:
         call_id=_string(item.get("id")),
         tool_name=_string(item.get("name")),
         server_label=_string(item.get("server_label")),
-        arguments=_text_or_json(item.get("arguments")),
+        arguments=_arguments(item.get("arguments")),
     )
 
 
@@ -217,13 +225,11 @@ def _mcp_approval_response(item: dict[str, Any]) -> Description:
     )
 
 
-def _plain(part: Part) -> _Builder:
+def _plain(part: Part, item_type: str) -> _Builder:
     """An item that is stored and counted, and has no words of its own."""
 
     def build(item: dict[str, Any]) -> Description:
-        return Description(
-            part=part, item_type=_string(item.get("type")), role=_string(item.get("role"))
-        )
+        return Description(part=part, item_type=item_type, role=_string(item.get("role")))
 
     return build
 
@@ -300,6 +306,13 @@ def _part_text(part: Any) -> str | None:
     return None
 
 
+def _arguments(value: Any) -> str | None:
+    """What a tool was called with: a text as it is, anything else as JSON."""
+    if value is None or isinstance(value, str):
+        return _string(value)
+    return readable(json.dumps(value, ensure_ascii=False))
+
+
 def _text_or_json(value: Any) -> str | None:
     """The words of a value, or its JSON text where it has none."""
     if value is None:
@@ -343,9 +356,9 @@ _BUILDERS: dict[str, _Builder] = {
     "mcp_list_tools": _mcp_list_tools,
     "mcp_approval_request": _mcp_approval_request,
     "mcp_approval_response": _mcp_approval_response,
-    "compaction": _plain("model"),
-    "compaction_trigger": _plain("input"),
-    "additional_tools": _plain("input"),
-    "configuration_update": _plain("input"),
-    "item_reference": _plain("input"),
+    "compaction": _plain("model", "compaction"),
+    "compaction_trigger": _plain("input", "compaction_trigger"),
+    "additional_tools": _plain("input", "additional_tools"),
+    "configuration_update": _plain("input", "configuration_update"),
+    "item_reference": _plain("input", "item_reference"),
 }

@@ -87,12 +87,21 @@ class SessionState:
         root = Branch(session_key, "main", None, 0, "root", tip=0)
         return cls(session_key, session_id, {root.branch_id: root}, root, is_stored=False)
 
-    def create(self, now: datetime, *, source: str | None = None, metadata: str = "{}") -> None:
+    def create(
+        self,
+        now: datetime,
+        *,
+        title: str | None = None,
+        user_id: str | None = None,
+        tags: str = "[]",
+        metadata: str = "{}",
+        source: str | None = None,
+    ) -> None:
         """Leave the rows of the session itself, if it is not stored yet."""
         if self.is_stored:
             return
         self.is_stored = True
-        attributes = (None, None, "[]", metadata, source)  # title, user, tags, metadata, source
+        attributes = (title, user_id, tags, metadata, source)
         parent = (None, None)  # the session and item that it was forked from
         self.rows["session_rows"].append(
             (self.session_key, self.session_id, now, *attributes, *parent)
@@ -199,13 +208,12 @@ class SessionState:
         if entry.is_call and calls and calls[-1] == len(self.path):
             calls.pop()
         elif entry.answers_item_id is not None:
-            position = next(
-                index
-                for index in range(len(self.path) - 1, -1, -1)
-                if self.path[index].item_id == entry.answers_item_id
-            )
-            calls.append(position)
-            calls.sort()
+            # A compaction can have taken the call off the path and left its output there.
+            for index in range(len(self.path) - 1, -1, -1):
+                if self.path[index].item_id == entry.answers_item_id:
+                    calls.append(index)
+                    calls.sort()
+                    break
 
     # Growing ---------------------------------------------------------------------------------
 

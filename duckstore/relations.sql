@@ -277,7 +277,7 @@ calls as (
     select
         run_id,
         count(*) as tool_call_count,
-        count(*) filter (where status in ('error', 'rejected')) as tool_error_count,
+        count(*) filter (where status = 'error') as tool_error_count,
         list(tool_name order by id asc) as tool_names,
     from tool_calls
     group by run_id
@@ -343,7 +343,7 @@ select
     coalesce(calls.tool_names, []::varchar[]) as tool_names,
     spans.user_item_id,
     spans.forked_run_id,
-    spans.is_current,
+    spans.is_current and not coalesce(begun_over.is_live, false) as is_current,
 from spans
 left join joined_messages on spans.run_id = joined_messages.run_id
 left join item_rows as openings on spans.user_item_id = openings.item_id
@@ -467,7 +467,11 @@ select
     run_id,
     role,
     item_type,
-    text,
+    case
+        when text is null and call_index is not null
+            then concat(tool_name, '(', coalesce(arguments, ''), ')')
+        else text
+    end as text,
     created_at,
     is_current,
     is_archived,

@@ -59,6 +59,7 @@ class DuckDBSession:
         engine = acquire(db_path, Settings(keep_popped=keep_popped))
         try:
             self._start(session_id, engine, session_settings)
+            self.db_path = db_path
         except BaseException:
             release(engine)
             raise
@@ -73,6 +74,7 @@ class DuckDBSession:
         self.session_id = session_id
         self._session_settings: SessionSettings | None = None
         self.session_settings = session_settings
+        self.db_path: str | PathLike[str] = engine.path
         self._engine = engine
         self._conversation = Conversation(engine, session_id)
         self._is_closed = False
@@ -101,7 +103,7 @@ class DuckDBSession:
 
     @session_settings.setter
     def session_settings(self, value: SessionSettings | dict[str, Any] | None) -> None:
-        if isinstance(value, dict):
+        if isinstance(value, dict) or not (value is None or hasattr(value, "limit")):
             try:
                 from agents.memory.session_settings import coerce_session_settings
             except ImportError as error:
@@ -215,6 +217,8 @@ class DuckDBSession:
     def _check_open(self) -> None:
         if self._is_closed:
             raise errors.ClosedError(f"{type(self).__name__} is closed")
+        if not self._engine.is_usable:
+            self._engine.connection()  # raises what is the matter with the store
 
     # Compaction: private hooks that the SDK's OpenAIResponsesCompactionSession looks for -------
 

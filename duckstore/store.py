@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["QueryInfo", "Store", "open_store"]
 
+
 @dataclass(frozen=True, slots=True)
 class QueryInfo:
     """One query of the catalogue, as `Store.queries` lists it."""
@@ -191,8 +192,8 @@ class Store:
         """Run one reading SQL statement; `$name` in it takes the parameter of that name.
 
         Raises:
-            SQLError: DuckDB refuses it, it does more than read, or polars has no type for one of its
-                columns.
+            SQLError: DuckDB refuses it, it does more than read, or polars has no type for one of
+                its columns.
             MissingPackageError: polars is not installed.
         """
         return frame(self._open_engine(), text, parameters)

@@ -68,6 +68,15 @@ class Usage:
         """What was added after `earlier`."""
         return Usage(*(getattr(self, name) - getattr(earlier, name) for name in self.__slots__))
 
+    def plus(self, more: Usage, *, at_most: Usage) -> Usage:
+        """The sum with `more`, no count of it above that of `at_most`."""
+        return Usage(
+            *(
+                min(getattr(self, name) + getattr(more, name), getattr(at_most, name))
+                for name in self.__slots__
+            )
+        )
+
     def __bool__(self) -> bool:
         return any(getattr(self, name) > 0 for name in self.__slots__)
 
@@ -146,12 +155,24 @@ class RunObserver:
                     self._seen[wrapper] = now
                 return None
             self._seen[wrapper] = now
-        if before is None:
-            # A resumed run that we have not seen begin: its usage carries earlier calls, which
-            # were counted then. Only the last entry is this response's.
-            entries = getattr(live, "request_usage_entries", None)
-            return Usage.of(entries[-1], request_count=1) if entries else None
-        return now.since(before) or None
+            if before is not None:
+                grown = now.since(before)
+            else:
+                # A resumed run that we have not seen begin: its usage carries earlier calls,
+                # which were counted then. Only the last entry is this response's.
+                entries = getattr(live, "request_usage_entries", None)
+                grown = Usage.of(entries[-1], request_count=1) if entries else Usage()
+            self._claim(wrapper, grown, now)
+        return grown or None
+
+    def _claim(self, wrapper: Any, grown: Usage, now: Usage) -> None:
+        """Keep other runs from counting what this one counted.
+
+        An agent that is used as a tool has a context of its own and shares its caller's usage.
+        """
+        for other, seen in list(self._seen.items()):
+            if other is not wrapper and getattr(other, "usage", None) is wrapper.usage:
+                self._seen[other] = seen.plus(grown, at_most=now)
 
 
 def _item(holder: Any, name: str) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import math
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import hypothesis.strategies as st
 import pytest
 
 _T = TypeVar("_T")
@@ -49,3 +51,25 @@ def recording(name: str) -> list[dict[str, Any]]:
         pytest.skip("the recorded conversations are not beside this checkout")
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
+
+
+def json_values() -> st.SearchStrategy[Any]:
+    """Any value that Python's `json` carries, the awkward ones more often than not."""
+    awkward = [
+        *("", "\x00", "a\x00b", "\ud800", "x\udfffy", '{"a": 1, "a": 2}', "\u2028", "é", "\U0001f986"),
+        *(2**80, -(2**80), 2**63, 10**400, 1e308, -0.0, math.inf, -math.inf, math.nan, 0.1),
+        *(None, True, False, [], {}, [[]], {"": {}}),
+    ]
+    surrogates = st.text(
+        st.one_of(st.characters(), st.characters(categories=["Cs"])), max_size=8
+    )
+    leaves = st.one_of(
+        st.sampled_from(awkward), surrogates, st.integers(), st.floats(), st.booleans()
+    )
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3), st.dictionaries(surrogates, inner, max_size=3)
+        ),
+        max_leaves=8,
+    )

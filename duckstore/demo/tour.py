@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from duckstore import errors
 from duckstore.store import Store, open_store
@@ -126,7 +127,8 @@ def _show_next(console: Console, path: Path) -> None:
 
 
 def _print(console: Console, title: str, frame: polars.DataFrame, columns: list[str]) -> None:
-    console.print(f"\n[bold]{title}[/bold]", highlight=False)
+    console.print()
+    console.print(Text(title, style="bold"))
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in columns:
         table.add_column(name, justify="right" if frame.schema[name].is_numeric() else "left")

@@ -1,8 +1,8 @@
 -- How often each tool is called, and how often it fails.
 --
--- One row per tool. A call whose output is not there yet is counted as pending. The error share
--- is that of the finished calls. Times are known only where something that saw the tool run
--- recorded them, and NULL elsewhere.
+-- One row per tool name and type. A call whose output is not there yet is counted as pending. The
+-- error share is that of the calls that are not pending; a call that a person refused is no error.
+-- Times are known only where something that saw the tool run recorded them, and NULL elsewhere.
 --
 -- param session_id: varchar = null
 --     Only calls in this session.

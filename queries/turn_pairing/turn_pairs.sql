@@ -1,7 +1,9 @@
 -- Every user message with the answer that it got.
 --
--- One row per run. A run that was interrupted or is unanswered has no answer or only the words
--- that came before it stopped. A run that an edit replaced is left out unless asked for.
+-- One row per run. A run that was interrupted or is unanswered has no answer, or only the words
+-- that came before it stopped; a conversation that the assistant opens has a first run without a
+-- user message. A run that an edit replaced is left out unless asked for. Where an answer was
+-- regenerated, calls and tokens from before the old answer count with the run it replaced.
 --
 -- param session_id: varchar = null
 --     Only this session.

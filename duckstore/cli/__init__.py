@@ -1,0 +1,45 @@
+"""The command line: `duckstore`, or `python -m duckstore`.
+
+Starting must stay under 0.4 s, so nothing here imports the SDK, polars or pyarrow (only `demo`
+does, when it runs), and rich comes in where a terminal shows something drawn.
+"""
+
+from __future__ import annotations
+
+import click
+
+import duckstore
+from duckstore.cli.files import check, export, import_, info
+from duckstore.cli.options import database_option, format_option
+from duckstore.cli.program import ExitCode, Program
+from duckstore.cli.questions import queries, query, sql
+from duckstore.cli.sessions import sessions, show
+from duckstore.cli.start import completion, demo
+
+__all__ = ["ExitCode", "cli", "main"]
+
+
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Tab completion: `duckstore completion --help` tells how to install it.",
+)
+@click.version_option(duckstore.__version__, prog_name="duckstore", message="%(prog)s %(version)s")
+@database_option
+@format_option
+def cli() -> None:
+    """Ask a store of agent conversations: sessions, runs, tool calls, edits.
+
+    Begin with `duckstore demo`, or with the file that your agents' DuckDBSession writes.
+    """
+
+
+for command in (
+    *(demo, info, sessions, show, queries, query, sql, export, import_, check, completion),
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the program and exit with its code."""
+    cli()

@@ -1,0 +1,135 @@
+"""Options that every command shares, and the store that they name.
+
+`--db` and `--format` may stand before the command or after it; what stands last counts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from duckstore import errors
+from duckstore.cli.output import FORMATS
+from duckstore.database import MEMORY
+from duckstore.engine import Engine
+from duckstore.registry import Settings, acquire
+from duckstore.store import Store
+
+__all__ = [
+    "VARIABLE",
+    "Chosen",
+    "Opened",
+    "complete_session",
+    "database_option",
+    "format_option",
+    "opened",
+    "pass_chosen",
+]
+
+VARIABLE = "DUCKSTORE_DB"
+"""The environment variable that names the store where no option does."""
+
+
+@dataclass(slots=True)
+class Chosen:
+    """What the shared options say."""
+
+    database: str | None = None
+    format: str = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open store, with the engine that rows are read from."""
+
+    store: Store
+    engine: Engine
+
+
+pass_chosen = click.make_pass_decorator(Chosen, ensure=True)
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    chosen = context.ensure_object(Chosen)
+    if value is not None and parameter.name is not None:
+        setattr(chosen, parameter.name, value)
+
+
+database_option = click.option(
+    *("-d", "--db", "database"),
+    type=click.Path(),
+    metavar="PATH",
+    expose_value=False,
+    callback=_keep,
+    help=f"The store's file.  [env: {VARIABLE}]",
+)
+format_option = click.option(
+    *("--format", "format"),
+    type=click.Choice(FORMATS),
+    expose_value=False,
+    callback=_keep,
+    help="How data is printed.  [default: table]",
+)
+
+
+@contextmanager
+def opened(chosen: Chosen, *, make: bool = False) -> Iterator[Opened]:
+    """The store that was chosen, open.
+
+    Args:
+        chosen: The shared options.
+        make: Whether to make the file where it is not there.
+
+    Raises:
+        click.UsageError: No store was named.
+        StoreError: It is not there, or cannot be opened.
+    """
+    path = chosen.database or os.environ.get(VARIABLE)
+    if not path:
+        raise click.UsageError(
+            f"This command needs a store: name its file with -d/--db or in {VARIABLE}."
+        )
+    if not make and path != MEMORY:
+        _must_be_there(os.path.expanduser(path))
+    engine = acquire(path, Settings())
+    with Store(engine) as store:
+        yield Opened(store, engine)
+
+
+def _must_be_there(path: str) -> None:
+    """Reading never makes a file, nor takes an empty one for a new store."""
+    if not os.path.exists(path):
+        raise errors.StorePathError(
+            f"there is no store at {path}: correct the path, or make one with "
+            "`duckstore import` or `duckstore demo`"
+        )
+    if os.path.isfile(path) and os.path.getsize(path) == 0:
+        raise errors.NotADatabaseError(
+            f"{path} is an empty file and no store: correct the path. It was not changed"
+        )
+
+
+def complete_session(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The session ids that begin with what was typed, the latest first."""
+    from duckstore.rows import fetch
+
+    values: dict[str, Any] = {"start": incomplete}
+    try:
+        with opened(context.ensure_object(Chosen)) as it:
+            found = fetch(
+                it.engine,
+                "select session_id, coalesce(title, first_user_message) from sessions"
+                " where starts_with(session_id, $start) order by updated_at desc limit 50",
+                values,
+            )
+    except (errors.DuckstoreError, click.UsageError, OSError):
+        return []  # there is nothing to offer, and no place to say why
+    return [CompletionItem(name, help=title) for name, title in found.rows]

@@ -1,0 +1,166 @@
+"""The compared stores, each behind the same small face."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import duckdb
+from agents.extensions.memory import AdvancedSQLiteSession
+from agents.memory import SQLiteSession
+
+import duckstore
+from duckstore.schema import tables_sql
+from tests.benchmarks.conversations import Item
+
+__all__ = [
+    "ADVANCED",
+    "APPENDER",
+    "DUCKSTORE",
+    "FILE",
+    "SQLITE",
+    "AdvancedContender",
+    "Contender",
+    "DuckstoreContender",
+    "RawAppender",
+    "RawFile",
+    "SQLiteContender",
+    "Session",
+    "open_contenders",
+]
+
+DUCKSTORE = "duckstore"
+SQLITE = "SQLiteSession"
+ADVANCED = "AdvancedSQLiteSession"
+APPENDER = "DuckDB appender"
+FILE = "file + fdatasync"
+
+
+class Session(Protocol):
+    """What the benchmark calls on a session."""
+
+    async def get_items(self, limit: int | None = None) -> Any: ...
+    async def add_items(self, items: Any) -> None: ...
+    async def pop_item(self) -> Any: ...
+
+
+class Contender(ABC):
+    """A store under test, in a file of its own."""
+
+    name: str
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @abstractmethod
+    def session(self, session_id: str) -> Session:
+        """A fresh session object."""
+
+    def forget(self, session_id: str) -> None:  # noqa: B027  # most stores hold nothing
+        """Drop what the store keeps of the session in memory."""
+
+    def release(self, session: Any) -> None:
+        """Close a session object."""
+        session.close()
+
+    def close(self) -> None:  # noqa: B027  # most stores hold nothing open
+        """Close the file."""
+
+
+class DuckstoreContender(Contender):
+    """`DuckDBSession` on one open store."""
+
+    name = DUCKSTORE
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.store = duckstore.open(path)
+
+    def session(self, session_id: str) -> Session:
+        return self.store.session(session_id)
+
+    def forget(self, session_id: str) -> None:
+        self.store._engine.forget(session_id)
+
+    def close(self) -> None:
+        self.store.close()
+
+
+class SQLiteContender(Contender):
+    """The SDK's `SQLiteSession`, as it is."""
+
+    name = SQLITE
+
+    def session(self, session_id: str) -> Session:
+        return SQLiteSession(session_id, self.path)
+
+
+class AdvancedContender(Contender):
+    """The SDK's `AdvancedSQLiteSession`, as it is."""
+
+    name = ADVANCED
+
+    def session(self, session_id: str) -> Session:
+        return AdvancedSQLiteSession(session_id=session_id, db_path=self.path, create_tables=True)
+
+
+def open_contenders(folder: Path) -> dict[str, Contender]:
+    """All three on the files of one folder, made where they are not there yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    contenders: list[Contender] = [
+        DuckstoreContender(folder / "store.duckdb"),
+        SQLiteContender(folder / "session.sqlite"),
+        AdvancedContender(folder / "advanced.sqlite"),
+    ]
+    return {contender.name: contender for contender in contenders}
+
+
+class RawAppender:
+    """The limit of DuckDB: rows of the same shape, one durable transaction for each batch."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = duckdb.connect(str(path))
+        self._connection.execute(tables_sql())
+        self._appender = self._connection.appender("item_rows")
+
+    def write(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Append the rows and wait until they are on disk."""
+        self._connection.begin()
+        self._appender.append_rows(rows)
+        self._appender.flush()
+        self._connection.commit()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+
+class RawFile:
+    """The limit of the disk: the raw items at the end of a file, then fdatasync."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+
+    def write(self, text: bytes) -> None:
+        """Append the bytes and wait until they are on disk."""
+        os.write(self._file, text)
+        getattr(os, "fdatasync", os.fsync)(self._file)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+def sqlite_rows(connection: sqlite3.Connection, sql: str) -> list[tuple[Any, ...]]:
+    """All rows of a question to an SQLite file."""
+    return connection.execute(sql).fetchall()
+
+
+async def fill(session: Session, new: list[Item], batch: int = 25) -> None:
+    """Add items to a session in batches, as a conversation grows."""
+    for start in range(0, len(new), batch):
+        await session.add_items(new[start : start + batch])

@@ -1,0 +1,1 @@
+"""One file per query: given conversations, parameters, and the rows that are expected."""

@@ -1,0 +1,251 @@
+"""The contract that every query file keeps, whatever it answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from polars.testing import assert_frame_equal
+from sqlfluff.core import FluffConfig, Linter
+
+import duckstore
+from duckstore import catalogue, errors
+from duckstore.database import reading
+from duckstore.schema import RELATIONS, TABLES
+from tests.rich import fill
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted(catalogue.folder().glob("*/*.sql"))
+NAMES = [path.stem for path in FILES]
+
+# A value of each parameter that some row of the rich store answers to.
+SAMPLES: dict[str, list[Any]] = {
+    "session_id": ["orders", "no such session", None],
+    "since": [datetime(2020, 1, 1, tzinfo=UTC), "2020-01-01", None],
+    "until": [datetime(2999, 1, 1, tzinfo=UTC), "2999-01-01T00:00:00+02:00", None],
+    "tool_name": ["find", None],
+    "kind": ["edit", "compact", None],
+    "include_superseded": [True, False, "true"],
+    "include_compactions": [True, False],
+    "row_limit": [0, 1, "2", None],
+}
+
+
+@pytest.fixture(scope="module")
+def rich() -> Iterator[duckstore.Store]:
+    with duckstore.open() as store:
+        fill(store)
+        yield store
+
+
+@pytest.fixture(scope="module")
+def linter() -> Linter:
+    return Linter(config=FluffConfig.from_path(str(ROOT)))
+
+
+def columns_of(store: duckstore.Store, query: catalogue.Query) -> dict[str, str]:
+    with reading(store._engine.connection()) as cursor:
+        return catalogue.check(query, cursor)
+
+
+def test_there_are_queries_and_each_stem_names_one() -> None:
+    assert {"turn_pairs", "tool_usage", "edit_points"} <= set(NAMES)
+    assert len(set(NAMES)) == len(NAMES)
+    assert sorted(catalogue.load_all()) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_lint(path: Path, linter: Linter) -> None:
+    """The file keeps the form of the catalogue, as pyproject.toml spells it out for sqlfluff."""
+    found = linter.lint_string(path.read_text(encoding="utf-8"), fname=path.name)
+    assert [f"line {v.line_no}: {v.desc()}" for v in found.get_violations()] == []
+
+
+def test_the_linter_knows_the_form(linter: Linter) -> None:
+    """Upper case, implicit aliases, short aliases and bare joins are found: the lint can fail."""
+    sql = (
+        "SELECT\n    turn_number N,\n    status\nfrom runs r\n"
+        "join items on r.id = items.run_id\norder by turn_number asc\n"
+    )
+    codes = {v.rule_code() for v in linter.lint_string(sql).get_violations()}
+    assert {"CP01", "CP02", "AL01", "AL02", "AL06", "AM05"} <= codes
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_header_agrees_with_the_statement(name: str, rich: duckstore.Store) -> None:
+    """DuckDB sees one select with the header's parameters, each cast to the header's type."""
+    query = catalogue.find(name)
+    assert columns_of(rich, query)
+    for parameter in query.parameters:
+        casts = set(re.findall(rf"\${parameter.name}::(\w+)", query.sql))
+        assert casts == (set() if parameter.name == "row_limit" else {parameter.type})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_row_limit_is_a_bigint(name: str) -> None:
+    limits = [p for p in catalogue.find(name).parameters if p.name == "row_limit"]
+    assert [(p.type, p.is_required) for p in limits] == [("bigint", False)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_empty_store(name: str, store: duckstore.Store) -> None:
+    """On a store without sessions the columns are there and no rows."""
+    frame = store.query(name)
+    assert frame.height == 0
+    assert frame.columns == list(columns_of(store, catalogue.find(name)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_order_is_total(name: str, rich: duckstore.Store) -> None:
+    """The same question gives the same rows in the same order, also from a copy of the store."""
+    first = rich.query(name)
+    assert first.height > 1
+    assert_frame_equal(first, rich.query(name))
+    limited = rich.query(name, row_limit=first.height - 1)
+    assert_frame_equal(limited, first.head(first.height - 1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_output_types(name: str, rich: duckstore.Store) -> None:
+    """No column is of a type that reaches polars as something else."""
+    for column, kind in columns_of(rich, catalogue.find(name)).items():
+        assert not re.search("HUGEINT|DECIMAL|INTERVAL|UNION|VARIANT|JSON", kind), column
+        assert kind != "TIMESTAMP", f"{column} has no time zone"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reads_relations_only(name: str) -> None:
+    """No query reads a table or the raw items: those may change without notice."""
+    sql = re.sub(r"--.*", "", catalogue.find(name).sql)
+    words = set(re.findall(r"\w+", sql))
+    assert not words & {*TABLES, "item", "placed_items", "store_meta"}
+    read = duckdb.get_table_names(re.sub(r"\$\w+", "null", sql))
+    assert read
+    assert read <= set(RELATIONS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_null_row_limit_means_all(name: str, rich: duckstore.Store) -> None:
+    assert_frame_equal(rich.query(name, row_limit=None), rich.query(name, row_limit=10**9))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [(name, p.name) for name in NAMES for p in catalogue.find(name).parameters],
+)
+def test_every_parameter(name: str, parameter: str, rich: duckstore.Store) -> None:
+    """A parameter takes its sample values, and the query's own tests give it and expect rows."""
+    for value in SAMPLES[parameter]:
+        assert rich.query(name, **{parameter: value}).columns
+    tests = (Path(__file__).parent / f"test_{name}.py").read_text(encoding="utf-8")
+    assert re.search(rf"\b{parameter}=", tests)
+
+
+# Wrong files -----------------------------------------------------------------------------------
+
+HEADER = "-- A title.\n--\n-- One row per thing.\n"
+LIMIT = "--\n-- param row_limit: bigint = null\n--     At most this many.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("select 1", "line 1 is the title"),
+        ("-- No full stop\n--\n-- One row per thing.\n\nselect 1", "line 1 is the title"),
+        ("-- A title\n-- in two lines.\n--\n-- One row per thing.\n\nselect 1", "line 1"),
+        ("-- A title.\n-- One more.\n--\n-- One row per thing.\n\nselect 1", "line 1"),
+        ("-- A title.\n\nselect 1", "the second paragraph starts with 'One row per'"),
+        ("-- A title.\n--\n-- Rows.\n\nselect 1", "the second paragraph starts with"),
+        (HEADER + "--\n-- param x = 1\n--     X.\n\nselect $x", "'param x = 1' is not of the form"),
+        (HEADER + "--\n-- param x: text = null\n--     X.\n\nselect $x", "'param x: text = null'"),
+        (HEADER + "--\n-- param x: bigint = null\n\nselect $x", "does not say what it does"),
+        (HEADER + "--\n-- param x: bigint = many\n--     X.\n\nselect $x", "'many' is no default"),
+        (HEADER + "--\n-- param x: bigint = '1'\n--     X.\n\nselect $x", "\"'1'\" is no default"),
+        (HEADER + "--\n-- param x: bigint = 1.5\n--     X.\n\nselect $x", "'1.5' is no default"),
+        (HEADER + "--\n-- param x: boolean = 1\n--     X.\n\nselect $x", "'1' is no default"),
+        (HEADER + "--\n-- param x: varchar = y\n--     X.\n\nselect $x", "'y' is no default"),
+        (HEADER + "--\n-- param x: timestamptz = 'soon'\n--     X.\n\nselect $x", "soon"),
+        (HEADER + LIMIT + LIMIT[3:] + "\nselect 1 limit $row_limit", "lists 'row_limit' 2 times"),
+        (HEADER + "\nselect $x", r"lists \[\] and the statement takes \['x'\]"),
+        (HEADER + LIMIT + "\nselect 1", r"lists \['row_limit'\] and the statement takes \[\]"),
+        (HEADER + "\nselect 1; select 2", "a query file holds one select"),
+        (HEADER + "\n", "a query file holds one select"),
+        (HEADER + "\ndelete from item_rows", "a query file holds one select"),
+        (HEADER + "\ncopy runs to 'runs.csv'", "a query file holds one select"),
+        (HEADER + "\nselec 1", "syntax error"),
+        (HEADER + "\nselect nothing from runs", "nothing"),
+        (HEADER + "\nselect 1 from no_such_relation", "no_such_relation"),
+    ],
+)
+def test_wrong_files_are_refused(
+    tmp_path: Path, store: duckstore.Store, text: str, message: str
+) -> None:
+    """A header that is not in form, or disagrees with its statement, is named with its file."""
+    path = tmp_path / "wrong.sql"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(errors.QueryFileError, match=message) as caught:
+        columns_of(store, catalogue.parse(path))
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.sql"
+    path.write_bytes(b"-- A title.\xff\n")
+    with pytest.raises(errors.QueryFileError, match="is not UTF-8"):
+        catalogue.parse(path)
+
+
+def test_a_name_that_is_no_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "Turn-Pairs.sql"
+    path.write_text(HEADER + "\nselect 1", encoding="utf-8")
+    with pytest.raises(errors.QueryFileError, match="lower case words joined by _"):
+        catalogue.parse(path)
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stems are unique over all topics, so that moving a file never changes a name."""
+    for topic in ("first", "second"):
+        (tmp_path / topic).mkdir()
+        (tmp_path / topic / "twice.sql").write_text(HEADER + "\nselect 1", encoding="utf-8")
+    monkeypatch.setattr(catalogue, "folder", lambda: tmp_path)
+    with pytest.raises(errors.QueryFileError, match="two query files are named twice"):
+        catalogue.load_all.__wrapped__()
+
+
+def test_defaults_are_read_as_their_type(tmp_path: Path, store: duckstore.Store) -> None:
+    """A header's default is the value that is bound where the caller gives none."""
+    path = tmp_path / "defaults.sql"
+    header = HEADER + "--\n"
+    cases: dict[str, tuple[str, str, Any]] = {
+        "a": ("bigint", "-3", -3),
+        "b": ("double", "1.5", 1.5),
+        "c": ("boolean", "true", True),
+        "d": ("varchar", "'it''s'", "it's"),
+        "e": ("timestamptz", "'2026-01-31'", datetime(2026, 1, 31, tzinfo=UTC)),
+        "f": ("integer", "null", None),
+    }
+    for name, (kind, text, _) in cases.items():
+        header += f"-- param {name}: {kind} = {text}\n--     A value.\n"
+    path.write_text(header + "\nselect $a, $b, $c, $d, $e, $f", encoding="utf-8")
+    query = catalogue.parse(path)
+    assert catalogue.bind(query, {}) == {name: value for name, (_, _, value) in cases.items()}
+    assert len(columns_of(store, query)) == len(cases)
+
+
+def test_a_parameter_without_default_is_required(tmp_path: Path) -> None:
+    path = tmp_path / "required.sql"
+    path.write_text(
+        HEADER + "--\n-- param word: varchar\n--     What to look for.\n\nselect $word",
+        encoding="utf-8",
+    )
+    query = catalogue.parse(path)
+    with pytest.raises(
+        errors.ParameterError, match=r"needs the parameter 'word' \(varchar\): What to look for"
+    ):
+        catalogue.bind(query, {})
+    assert catalogue.bind(query, {"word": None}) == {"word": None}

@@ -1,0 +1,491 @@
+"""The tree of a session, played at random against a model that is nothing but lists.
+
+The model keeps every branch as a plain list of items with the number of them that are visible.
+It knows the promises (nothing is overwritten, an append after a pop begins an alternative that
+takes over the name, what a compaction replaces is archived) and none of the code that keeps them.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+import duckstore
+from duckstore import errors
+from duckstore.database import reading
+from duckstore.restore import load_state
+from tests.samples import assistant, call, output, run, user
+
+SESSIONS = ("first", "second")
+
+MAKERS: dict[str, Callable[[], dict[str, Any]]] = {
+    "user": lambda: user("question"),
+    "system": lambda: {"role": "system", "content": "be brief"},
+    "assistant": lambda: assistant("answer"),
+    "reasoning": lambda: {"type": "reasoning", "summary": []},
+    "call a": lambda: call("look", "a"),
+    "call b": lambda: call("look", "b"),
+    "call without id": lambda: {"type": "function_call", "name": "look", "arguments": "{}"},
+    "output a": lambda: output("a"),
+    "output b": lambda: output("b"),
+    "output without call": lambda: output("never called"),
+    "hosted call": lambda: {"type": "web_search_call", "id": "ws", "status": "completed"},
+    "search": lambda: {"type": "tool_search_call", "arguments": {}},
+    "search output": lambda: {"type": "tool_search_output", "tools": []},
+    "unknown": lambda: {"type": "not known yet", "call_id": "a"},
+}
+CALLS = {"call a", "call b", "call without id", "hosted call", "search"}
+ANSWERS = {"output a": "call a", "output b": "call b", "search output": "search"}
+INPUTS = {"user", "system", "unknown"}
+BATCHES = st.lists(st.sampled_from(sorted(MAKERS)), min_size=0, max_size=5)
+
+
+@dataclass(eq=False)
+class Item:
+    """One stored item of the model; `number` makes its value unique."""
+
+    number: int
+    kind: str
+    is_compacted: bool = False
+    answers: Item | None = None
+
+    @property
+    def value(self) -> dict[str, Any]:
+        return {**MAKERS[self.kind](), "number": self.number}
+
+
+@dataclass(eq=False)
+class Path_:
+    """A branch: all of its items, how many are visible, what compactions took off it and where."""
+
+    items: list[Item]
+    visible: int
+    kind: str
+    archived: list[tuple[Item, int]] = field(default_factory=list)
+
+    @property
+    def path(self) -> list[Item]:
+        return self.items[: self.visible]
+
+    def archived_below(self, length: int) -> list[tuple[Item, int]]:
+        return [(item, at) for item, at in self.archived if at <= length]
+
+
+class Model:
+    """A session as its promises describe it."""
+
+    def __init__(self) -> None:
+        self.stored: list[Item] = []
+        self.current = Path_([], 0, "root")
+        self.branches: dict[str, Path_] = {"main": self.current}
+
+    def begin(self, kind: str, path: list[Item], archived: list[tuple[Item, int]]) -> None:
+        """Begin a branch that takes the place of the current one."""
+        replaced = self.current
+        name = next(name for name, branch in self.branches.items() if branch is replaced)
+        number = 1
+        while f"{name}~{number}" in self.branches:
+            number += 1
+        self.branches[f"{name}~{number}"] = replaced
+        replaced.visible = len(replaced.items)
+        self.current = self.branches[name] = Path_(list(path), len(path), kind, archived)
+
+    def add(self, items: list[Item]) -> None:
+        if not items:
+            return
+        here = self.current
+        if here.visible < len(here.items):
+            kind = "edit" if items[0].kind in INPUTS else "regenerate"
+            self.begin(kind, here.path, here.archived_below(here.visible))
+        for item in items:
+            item.answers = self._open_call(item)
+            self._put(item)
+
+    def _open_call(self, output_item: Item) -> Item | None:
+        """The latest unanswered call with the output's id; searches are answered in order."""
+        path = [item for item in self.current.path if not item.is_compacted]
+        answered = {item.answers for item in path}
+        kind = ANSWERS.get(output_item.kind)
+        calls = [item for item in path if item.kind == kind and item not in answered]
+        if not calls:
+            return None
+        return calls[0] if kind == "search" else calls[-1]
+
+    def _put(self, item: Item) -> None:
+        self.current.items.append(item)
+        self.current.visible += 1
+        self.stored.append(item)
+
+    def pop(self, keep: bool) -> Item | None:
+        here = self.current
+        if not here.visible:
+            return None
+        last = here.path[-1]
+        elsewhere = any(
+            last in branch.items or any(last is item for item, _ in branch.archived)
+            for branch in self.branches.values()
+            if branch is not here
+        )
+        here.visible -= 1
+        if not keep and here.visible == len(here.items) - 1 and not elsewhere:
+            here.items.pop()
+            self.stored.remove(last)
+        return last
+
+    def compact(self, first: int, start: int, items: list[Item]) -> None:
+        path = self.current.path
+        kept = path[first:start]
+        archived = [
+            (item, min(at, len(kept)))
+            for item, at in self.current.archived_below(self.current.visible)
+        ]
+        archived += [(item, 0) for item in path[:first]]
+        archived += [(item, len(kept)) for item in path[start:]]
+        self.begin("compact", kept, archived)
+        for item in items:
+            item.is_compacted = True
+            self._put(item)
+
+    def fork(self, name: str, position: int) -> None:
+        here = self.current
+        path = here.path[:position]
+        self.current = Path_(list(path), position, "fork", here.archived_below(position))
+        self.branches[name] = self.current
+
+    def outputs_of(self, asked: Item) -> list[Item]:
+        """The outputs of a call; what stands on the current path, or was archived there, first."""
+        live = {*self.current.path, *(i for i, _ in self.current.archived_below(10**9))}
+        live -= {item for item, at in self.current.archived if at > self.current.visible}
+        found = [item for item in self.stored if item.answers is asked]
+        return sorted(found, key=lambda item: (item in live, item.number), reverse=True)
+
+
+class Tree(RuleBasedStateMachine):
+    """Two sessions of one store, changed in every way there is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.models = {name: Model() for name in SESSIONS}
+        self.stored_sessions: set[str] = set()
+        self.number = 0
+
+    @initialize(keep=st.booleans())
+    def open(self, keep: bool) -> None:
+        self.keep = keep
+        self._open()
+
+    def _open(self) -> None:
+        path = Path(self.folder.name) / "tree.duckdb"
+        self.store = duckstore.open(path, keep_popped=self.keep)
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.store.close()
+        self.folder.cleanup()
+
+    def _new(self, kinds: list[str]) -> list[Item]:
+        made = []
+        for kind in kinds:
+            self.number += 1
+            made.append(Item(self.number, kind))
+        return made
+
+    # What may happen -------------------------------------------------------------------------
+
+    @rule(name=st.sampled_from(SESSIONS), kinds=BATCHES)
+    def add(self, name: str, kinds: list[str]) -> None:
+        items = self._new(kinds)
+        self.store.conversation(name).add([item.value for item in items])
+        self.models[name].add(items)
+        if items:
+            self.stored_sessions.add(name)
+
+    @rule(name=st.sampled_from(SESSIONS), count=st.integers(1, 4))
+    def pop(self, name: str, count: int) -> None:
+        for _ in range(count):
+            popped = self.store.conversation(name).pop()
+            expected = self.models[name].pop(self.keep)
+            assert popped == (expected.value if expected else None)
+
+    @rule(
+        name=st.sampled_from(SESSIONS),
+        seen=st.integers(0, 6),
+        start=st.integers(0, 6),
+        pruned=st.integers(0, 3),
+        kinds=BATCHES,
+    )
+    def compact(self, name: str, seen: int, start: int, pruned: int, kinds: list[str]) -> None:
+        conversation, model = self.store.conversation(name), self.models[name]
+        path = model.current.path
+        items = self._new(kinds)
+        snapshot = conversation.snapshot(seen)
+        assert snapshot is not None
+        assert snapshot.items == [item.value for item in path[max(len(path) - seen, 0) :]]
+        assert snapshot.is_complete == (seen >= len(path))
+        first = max(len(path) - seen, 0) + start
+        dropped = min(pruned, first)
+        numbers = {item.number for item in path[:dropped]}
+        done = conversation.replace_suffix(
+            snapshot,
+            start,
+            [item.value for item in items],
+            (lambda item: item["number"] in numbers) if pruned else None,
+        )
+        assert done == (first < len(path))
+        if done:
+            model.compact(dropped, first, items)
+
+    @rule(name=st.sampled_from(SESSIONS), kinds=BATCHES)
+    def compact_too_late(self, name: str, kinds: list[str]) -> None:
+        """A snapshot that the conversation has outgrown changes nothing."""
+        conversation = self.store.conversation(name)
+        snapshot = conversation.snapshot(3)
+        assert snapshot is not None
+        self.add(name, ["user", *kinds])
+        assert not conversation.replace_suffix(snapshot, 0, [user("summary")])
+
+    @rule(name=st.sampled_from(SESSIONS), kinds=BATCHES)
+    def replace_all(self, name: str, kinds: list[str]) -> None:
+        items = self._new(kinds)
+        self.store.conversation(name).replace_all([item.value for item in items])
+        model = self.models[name]
+        model.compact(0, 0, items)
+        self.stored_sessions.add(name)
+
+    @rule(name=st.sampled_from(SESSIONS), label=st.sampled_from("xyz"), at=st.integers(-1, 8))
+    def fork(self, name: str, label: str, at: int) -> None:
+        conversation, model = self.store.conversation(name), self.models[name]
+        position = model.current.visible if at == 8 else at
+        if label in model.branches or not 0 <= position <= model.current.visible:
+            with pytest.raises(errors.ArgumentError):
+                conversation.fork(label, position)
+            return
+        conversation.fork(label, None if at == 8 else position)
+        model.fork(label, position)
+        self.stored_sessions.add(name)
+
+    @rule(name=st.sampled_from(SESSIONS), which=st.integers(0, 20), by_id=st.booleans())
+    def switch(self, name: str, which: int, by_id: bool) -> None:
+        if name not in self.stored_sessions:
+            return
+        model = self.models[name]
+        label = sorted(model.branches)[which % len(model.branches)]
+        target: str | int = label
+        if by_id:
+            ((target,),) = self._rows(
+                "select branch_id from branches where session_id = ? and name = ?", name, label
+            )
+        self.store.conversation(name).switch(target)
+        model.current = model.branches[label]
+
+    @rule(name=st.sampled_from(SESSIONS))
+    def switch_nowhere(self, name: str) -> None:
+        with pytest.raises(errors.ArgumentError, match="no branch 'nowhere'"):
+            self.store.conversation(name).switch("nowhere")
+
+    @rule()
+    def reopen(self) -> None:
+        self.store.close()
+        self._open()
+
+    @rule(name=st.sampled_from(SESSIONS))
+    def forget(self, name: str) -> None:
+        self.store._engine.forget(name)
+
+    @precondition(lambda self: self.number > 12)
+    @rule(name=st.sampled_from(SESSIONS))
+    def clear(self, name: str) -> None:
+        self.store.conversation(name).clear()
+        self.models[name] = Model()
+
+    # What must hold --------------------------------------------------------------------------
+
+    def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with reading(self.store._engine.connection()) as cursor:
+            return cursor.execute(sql, list(values)).fetchall()
+
+    @invariant()
+    def every_rule_of_the_store_holds(self) -> None:
+        assert self.store.check() == []
+
+    @invariant()
+    def memory_is_what_the_file_says(self) -> None:
+        """A session that is read again has the path, branches and open calls that it had."""
+        for name in self.stored_sessions:
+            with self.store._engine.session(name) as held:
+                read = load_state(self.store._engine.connection().cursor(), name)
+                assert read is not None
+                for ours, theirs in zip(held.path, read.path, strict=True):
+                    differing = {
+                        slot
+                        for slot in ours.__slots__
+                        if getattr(ours, slot) != getattr(theirs, slot)
+                    }
+                    # An output without a call has no use for its key and is read without it.
+                    assert differing <= ({"pairing_key"} if not ours.is_call else set())
+                assert {k: v for k, v in held.open_calls.items() if v} == {
+                    k: v for k, v in read.open_calls.items() if v
+                }
+                assert held.current.branch_id == read.current.branch_id
+                assert held.branches == read.branches
+                assert held.byte_count == read.byte_count
+
+    @invariant()
+    def the_session_is_the_model(self) -> None:
+        for name, model in self.models.items():
+            expected = [item.value for item in model.current.path]
+            assert self.store.conversation(name).items() == expected
+
+    @invariant()
+    def every_branch_shows_its_path(self) -> None:
+        rows = self._rows(
+            """
+            select
+                branches.session_id, name, kind, branches.is_current, fork_position,
+                list(item order by branch_items.position) filter (where item is not null)
+            from branches
+            left join branch_items using (branch_id)
+            left join items using (item_id)
+            group by all
+            """
+        )
+        found = {
+            (session, name): (kind, is_current, [json.loads(raw) for raw in raws or []])
+            for session, name, kind, is_current, _, raws in rows
+        }
+        expected = {
+            (session, name): (
+                branch.kind,
+                branch is model.current,
+                [item.value for item in branch.path],
+            )
+            for session, model in self.models.items()
+            if session in self.stored_sessions
+            for name, branch in model.branches.items()
+        }
+        assert found == expected
+
+    @invariant()
+    def every_item_is_stored_once(self) -> None:
+        rows = self._rows(
+            """
+            select items.session_id, items.item, items.is_current, items.is_archived, calls.item
+            from items
+            left join items as calls on items.answers_item_id = calls.item_id
+            order by items.item_id
+            """
+        )
+        for name, model in self.models.items():
+            current = set(model.current.path)
+            archived = {i for i, _ in model.current.archived_below(model.current.visible)}
+            found = [
+                (json.loads(raw)["number"], *flags, json.loads(asked)["number"] if asked else None)
+                for session, raw, *flags, asked in rows
+                if session == name
+            ]
+            assert found == [
+                (
+                    item.number,
+                    item in current,
+                    item in archived,
+                    item.answers.number if item.answers in model.stored else None,
+                )
+                for item in model.stored
+            ]
+
+    @invariant()
+    def every_tool_call_is_counted_once(self) -> None:
+        rows = self._rows(
+            """
+            select calls.session_id, asked.item, answer.item
+            from tool_calls as calls
+            inner join items as asked on calls.id = asked.item_id
+            left join items as answer on calls.output_item_id = answer.item_id
+            order by calls.id
+            """
+        )
+        for name, model in self.models.items():
+            found = [
+                (json.loads(asked)["number"], json.loads(answer)["number"] if answer else None)
+                for session, asked, answer in rows
+                if session == name
+            ]
+            expected = []
+            for item in model.stored:
+                if item.kind in CALLS and not item.is_compacted:
+                    outputs = model.outputs_of(item)
+                    expected.append((item.number, outputs[0].number if outputs else None))
+            assert found == expected
+
+    @invariant()
+    def history_ends_where_the_session_is(self) -> None:
+        for name in self.stored_sessions:
+            model = self.models[name]
+            ((branch, position),) = self._rows(
+                """
+                select branches.name, history.to_position
+                from history
+                inner join branches on history.to_branch_id = branches.branch_id
+                where history.session_id = ?
+                order by history_id desc limit 1
+                """,
+                name,
+            )
+            assert model.branches[branch] is model.current
+            assert position == model.current.visible
+
+    @invariant()
+    def runs_divide_every_path(self) -> None:
+        """Run numbers start with user messages, and sums over runs count nothing twice."""
+        rows = self._rows(
+            """
+            select branch_items.branch_id, turn_number, item_type, role, part
+            from branch_items
+            inner join placed_items using (item_id)
+            where branch_items.branch_id not in (
+                select branch_items.branch_id from branch_items
+                inner join items using (item_id) where operation = 'compact'
+            )
+            order by branch_items.branch_id, branch_items.position
+            """
+        )
+        before: tuple[Any, ...] | None = None
+        for row in rows:
+            branch_id, turn, item_type, role, part = row
+            if before is not None and before[0] == branch_id:
+                asks = item_type == "message" and role == "user"
+                if part != "input":
+                    assert turn == before[1]
+                elif asks and before[4] != "input":
+                    assert turn == before[1] + 1
+                assert before[1] <= turn <= before[1] + 1
+            before = row
+        ((calls, responses),) = self._rows(
+            "select (select count(*) from tool_calls), (select count(*) from responses)"
+        )
+        ((run_calls, run_responses),) = self._rows(
+            "select coalesce(sum(tool_call_count), 0), coalesce(sum(response_count), 0) from runs"
+        )
+        assert (calls, responses) == (run_calls, run_responses)
+
+
+COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+class TestTree(Tree.TestCase):  # type: ignore[name-defined,misc]
+    settings = settings(max_examples=12, stateful_step_count=15, **COMMON)
+
+
+@pytest.mark.slow
+class TestTreeLong(Tree.TestCase):  # type: ignore[name-defined,misc]
+    settings = settings(max_examples=300, stateful_step_count=30, **COMMON)
