@@ -134,6 +134,7 @@ class Batch:
             run.user_item_id,
             self._response(d, item_id),
             entry.answers_item_id,
+            self._answer_number(call),
             None,
             None,
             d.part,
@@ -184,6 +185,14 @@ class Batch:
             return None
         return self.state.path[calls[0] if d.call_id is None else calls[-1]]
 
+    def _answer_number(self, call: Entry | None) -> int | None:
+        """Which of its call's outputs, on any path, an output is: the first of them is 1."""
+        if call is None:
+            return None
+        number = self.state.answered.get(call.item_id, 0) + 1
+        self.state.answered[call.item_id] = number
+        return number
+
     def _response(self, d: Description, item_id: int) -> int | None:
         """The response that an item belongs to: the model's items only."""
         last_part, self._last_part = self._last_part, d.part
@@ -196,7 +205,7 @@ class Batch:
 
 
 _RESPONSE_ID = 11
-_CALL_INDEX = 13
+_CALL_INDEX = 14
 
 
 def _run_openings(items: Sequence[NewItem]) -> list[bool]:

@@ -144,6 +144,16 @@ RULES: dict[str, str] = {
             or calls.call_index is null
         )
     """,
+    "an output is its call's first once, and numbered above 1 after it": """
+        select any_value(session_key), concat('the outputs of call ', answers_item_id)
+        from item_rows
+        where answers_item_id is not null
+        group by answers_item_id
+        having
+            count(answer_number) < count(*)
+            or count(*) filter (where answer_number = 1) > 1
+            or (count(*) > 1 and max(answer_number) = 1)
+    """,
     "a call is answered once on a path": """
         select any_value(item_rows.session_key), concat(
             'call ', answers_item_id, ' has ', count(*), ' outputs on branch ',

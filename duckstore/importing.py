@@ -106,7 +106,7 @@ def _lines(path: Path, report: ImportReport) -> Iterator[tuple[int, Any, int]]:
         with path.open("rb") as raw:
             is_gzip = raw.read(2) == GZIP_MAGIC
             raw.seek(0)
-            lines = cast(IO[bytes], gzip.open(raw)) if is_gzip else raw
+            lines = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if is_gzip else raw
             number = 0
             while True:
                 number += 1

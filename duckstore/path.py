@@ -77,6 +77,8 @@ class SessionState:
     renamed: dict[int, str] = field(default_factory=dict)
     open_calls: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     """Positions (from 0) of the unanswered calls on the path, by pairing key."""
+    answered: dict[int, int] = field(default_factory=dict)
+    """How many outputs each call has had, on any path, by the call's item id."""
     byte_count: int = 0
     is_stored: bool = True
     """Whether the session's own row is in the file (or among `rows`)."""
@@ -182,6 +184,7 @@ class SessionState:
         root = self.branches[self.session_key]
         root.name, root.tip, root.end = "main", 0, OPEN_END
         self.branches, self.current = {root.branch_id: root}, root
+        self.answered = {}
         self.set_path([])
 
     def owns_last(self) -> bool:

@@ -37,8 +37,10 @@ def load_state(cursor: duckdb.DuckDBPyConnection, session_id: str) -> SessionSta
     state.set_path(load_path(cursor, key, branch))
     if len(branches) == 1 and branch.end == OPEN_END:
         branch.tip = len(state.path)
+        state.answered = {e.answers_item_id: 1 for e in state.path if e.answers_item_id is not None}
     else:
         _load_tips(cursor, key, branches)
+        state.answered = _load_answered(cursor, key)
     return state
 
 
@@ -92,6 +94,17 @@ def _load_tips(cursor: duckdb.DuckDBPyConnection, key: int, branches: dict[int, 
         [key, key],
     ).fetchall():
         branches[branch_id].tip = tip
+
+
+def _load_answered(cursor: duckdb.DuckDBPyConnection, key: int) -> dict[int, int]:
+    return dict(
+        cursor.execute(
+            "select answers_item_id, max(answer_number) from item_rows"
+            " where session_key = ? and item_id >= ? and answers_item_id is not null"
+            " group by answers_item_id",
+            [key, key],
+        ).fetchall()
+    )
 
 
 def load_path(cursor: duckdb.DuckDBPyConnection, key: int, branch: Branch) -> list[Entry]:

@@ -58,8 +58,7 @@ class DuckDBSession:
     ) -> None:
         engine = acquire(db_path, Settings(keep_popped=keep_popped))
         try:
-            self._start(session_id, engine, session_settings)
-            self.db_path = db_path
+            self._start(session_id, engine, session_settings, db_path)
         except BaseException:
             release(engine)
             raise
@@ -70,11 +69,12 @@ class DuckDBSession:
         session_id: str,
         engine: Engine,
         session_settings: SessionSettings | dict[str, Any] | None,
+        db_path: str | PathLike[str],
     ) -> None:
         self.session_id = session_id
         self._session_settings: SessionSettings | None = None
         self.session_settings = session_settings
-        self.db_path: str | PathLike[str] = engine.path
+        self.db_path = db_path
         self._engine = engine
         self._conversation = Conversation(engine, session_id)
         self._is_closed = False
@@ -89,7 +89,7 @@ class DuckDBSession:
     ) -> DuckDBSession:
         """A session on an engine that somebody else holds open."""
         session = cls.__new__(cls)
-        session._start(session_id, engine, session_settings)
+        session._start(session_id, engine, session_settings, engine.path)
         return session
 
     @property

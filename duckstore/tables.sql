@@ -38,6 +38,7 @@ create table item_rows (
     user_item_id bigint,                    -- the user message that its run answers
     response_id bigint,                     -- item_id of the first item of its response
     answers_item_id bigint,                 -- the call that this output belongs to
+    answer_number bigint,                   -- above 1 where the call had an output before
     call_index bigint,                      -- 1.. within the response; set on tool calls only
     parallel_count bigint,
     part varchar not null,                  -- who made it: input, model or output

@@ -55,14 +55,22 @@ def recording(name: str) -> list[dict[str, Any]]:
 
 def json_values() -> st.SearchStrategy[Any]:
     """Any value that Python's `json` carries, the awkward ones more often than not."""
-    awkward = [
-        *("", "\x00", "a\x00b", "\ud800", "x\udfffy", '{"a": 1, "a": 2}', "\u2028", "é", "\U0001f986"),
+    awkward: list[Any] = [
+        *(
+            "",
+            "\x00",
+            "a\x00b",
+            "\ud800",
+            "x\udfffy",
+            '{"a": 1, "a": 2}',
+            "\u2028",
+            "é",
+            "\U0001f986",
+        ),
         *(2**80, -(2**80), 2**63, 10**400, 1e308, -0.0, math.inf, -math.inf, math.nan, 0.1),
         *(None, True, False, [], {}, [[]], {"": {}}),
     ]
-    surrogates = st.text(
-        st.one_of(st.characters(), st.characters(categories=["Cs"])), max_size=8
-    )
+    surrogates = st.text(st.one_of(st.characters(), st.characters(categories=["Cs"])), max_size=8)
     leaves = st.one_of(
         st.sampled_from(awkward), surrogates, st.integers(), st.floats(), st.booleans()
     )

@@ -69,6 +69,10 @@ BREAKS: list[tuple[str, str]] = [
         "update item_rows set answers_item_id = $question where item_id = $output",
     ),
     (
+        "an output is its call's first once, and numbered above 1 after it",
+        "update item_rows set answer_number = null where item_id = $output",
+    ),
+    (
         "a call is answered once on a path",
         "update item_rows set answers_item_id = $call where item_id = $second_output",
     ),
@@ -163,7 +167,9 @@ def whole(path: Path) -> tuple[Path, dict[str, int]]:
         ).fetchall()
         ids["pop"] = moves[0][0]
         (ids["root"],), (ids["edit"],) = branches
-        ids["stranger"] = plain.execute("select min(session_key) from session_rows").fetchone()[0]
+        ids["stranger"] = min(
+            key for (key,) in plain.execute("select session_key from session_rows").fetchall()
+        )
     return path, ids
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -138,7 +139,7 @@ BAD_FILES: list[tuple[Callable[[Path], None], type[errors.StoreError], str]] = [
     (foreign_meta, errors.NotAStoreError, "not a duckstore.*path of its own"),
     (foreign_columns, errors.NotAStoreError, "not a duckstore.*path of its own"),
     (newer_schema, errors.NewerSchemaError, f"schema version {SCHEMA_VERSION + 1}.*upgrade"),
-    (unknown_version, errors.DamagedStoreError, "schema version 'new'.*backup"),
+    (unknown_version, errors.DamagedStoreError, "schema version is 'new'.*backup"),
     (missing_table, errors.DamagedStoreError, "missing tables are move_rows.*backup"),
     (truncated, errors.DamagedStoreError, "cannot be read by DuckDB.*backup"),
     (corrupted, errors.DamagedStoreError, "cannot be read by DuckDB.*backup"),
@@ -205,7 +206,7 @@ def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
 def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     before = fingerprint(tmp_path)
-    with pytest.raises(errors.StorePathError, match="agents.duckdb"):
+    with pytest.raises(errors.StorePathError, match=r"agents.duckdb"):
         duckstore.open(tmp_path / "file" / "agents.duckdb")
     assert fingerprint(tmp_path) == before
 
@@ -221,7 +222,7 @@ def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs a folder none can write in")
 def test_a_folder_that_nobody_can_write_in_is_refused() -> None:
-    with pytest.raises(errors.StorePathError, match="cannot be (made|written)"):
+    with pytest.raises(errors.StorePathError, match=r"cannot be (made|written)"):
         duckstore.open("/proc/agents.duckdb")
 
 
@@ -229,12 +230,12 @@ def test_a_folder_that_nobody_can_write_in_is_refused() -> None:
 def test_a_file_without_the_right_to_write_is_refused(path: Path) -> None:
     a_store(path)
     path.chmod(0o400)
-    with pytest.raises(errors.StorePathError, match="cannot be written.*rights"):
+    with pytest.raises(errors.StorePathError, match=r"cannot be written.*rights"):
         duckstore.open(path)
 
 
 @pytest.mark.parametrize("value", ["", "a\0b", b"bytes.duckdb"])
-def test_what_is_no_path_is_refused(value: str) -> None:
+def test_what_is_no_path_is_refused(value: Any) -> None:
     with pytest.raises(errors.ArgumentError, match="name a file"):
         duckstore.open(value)
 
@@ -274,7 +275,7 @@ def test_a_file_that_this_process_holds_by_plain_duckdb_is_refused(path: Path) -
     a_store(path)
     with (
         duckdb.connect(str(path), config={"threads": 1}),
-        pytest.raises(errors.StoreLockedError, match="open in this process.*close") as caught,
+        pytest.raises(errors.StoreLockedError, match=r"open in this process.*close") as caught,
     ):
         duckstore.open(path)
     assert str(path) in str(caught.value)
@@ -296,9 +297,9 @@ def test_other_settings_for_an_open_store_are_refused(path: Path) -> None:
 @pytest.mark.parametrize(
     "setting", [{"threads": 0}, {"memory_limit": "much"}, {"memory_limit": "1GB'; select 1; --"}]
 )
-def test_settings_that_duckdb_refuses_are_named(setting: dict[str, object], path: Path) -> None:
+def test_settings_that_duckdb_refuses_are_named(setting: dict[str, Any], path: Path) -> None:
     with pytest.raises(errors.ArgumentError, match="Use a size such as"):
-        duckstore.open(path, **setting)  # type: ignore[arg-type]
+        duckstore.open(path, **setting)
     a_store(path)
 
 
@@ -349,7 +350,13 @@ def test_all_paths_to_a_file_lead_to_one_store(
     (tmp_path / "folder").symlink_to(tmp_path, target_is_directory=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    names = [path, "link.duckdb", f"folder/{path.name}", f"./{path.name}", f"~/{path.name}"]
+    names: list[Path | str] = [
+        path,
+        "link.duckdb",
+        f"folder/{path.name}",
+        f"./{path.name}",
+        f"~/{path.name}",
+    ]
     stores = [duckstore.open(name) for name in names]
     stores[0].conversation("s").add([user("one")])
     for store in stores:

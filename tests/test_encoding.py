@@ -65,7 +65,7 @@ AWKWARD: dict[str, Any] = {
     "surrogates in a key": {"\udd86": 1},
     "nul": "a\x00b",
     "duplicate keys in a text": {"arguments": '{"a": 1, "a": 2}'},
-    "keys that are no texts": {1: "a", None: "b", True: "c", 1.5: "d"},
+    "keys that are no texts": {1: "a", None: "b", False: "c", 1.5: "d"},
     "a tuple": (1, 2),
     "an empty text": "",
     "a long text": "x" * 300_000,

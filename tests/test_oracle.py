@@ -10,7 +10,12 @@ from typing import Any
 import hypothesis.strategies as st
 from agents import SQLiteSession
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 import duckstore
 from tests.samples import assistant, call, json_values, output, user
@@ -117,10 +122,13 @@ class Oracle(RuleBasedStateMachine):
             self.both(name, "get_items", -1)
 
 
-class TestOracle(Oracle.TestCase):  # type: ignore[name-defined,misc]
-    settings = settings(
-        max_examples=25,
-        stateful_step_count=20,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
+def test_random_use_gives_what_the_sdk_gives() -> None:
+    run_state_machine_as_test(
+        Oracle,
+        settings=settings(
+            max_examples=20,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
     )

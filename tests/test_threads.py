@@ -90,8 +90,12 @@ def test_tasks_of_one_loop_keep_batches_whole(path: Path) -> None:
 def test_one_session_object_serves_several_loops_at_once(path: Path) -> None:
     """A session belongs to no event loop."""
     session = duckstore.DuckDBSession("s", path)
+
+    def append(number: int) -> None:
+        run(session.add_items([user(str(number))]))  # type: ignore[list-item]
+
     with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(run, session.add_items([user(str(i))])) for i in range(20)]:
+        for done in [pool.submit(append, i) for i in range(20)]:
             done.result()
     found: list[Any] = run(session.get_items())
     session.close()

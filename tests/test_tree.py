@@ -17,13 +17,20 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 import duckstore
 from duckstore import errors
 from duckstore.database import reading
 from duckstore.restore import load_state
-from tests.samples import assistant, call, output, run, user
+from tests.samples import assistant, call, output, user
 
 SESSIONS = ("first", "second")
 
@@ -64,7 +71,7 @@ class Item:
 
 
 @dataclass(eq=False)
-class Path_:
+class Line:
     """A branch: all of its items, how many are visible, what compactions took off it and where."""
 
     items: list[Item]
@@ -85,8 +92,8 @@ class Model:
 
     def __init__(self) -> None:
         self.stored: list[Item] = []
-        self.current = Path_([], 0, "root")
-        self.branches: dict[str, Path_] = {"main": self.current}
+        self.current = Line([], 0, "root")
+        self.branches: dict[str, Line] = {"main": self.current}
 
     def begin(self, kind: str, path: list[Item], archived: list[tuple[Item, int]]) -> None:
         """Begin a branch that takes the place of the current one."""
@@ -97,7 +104,7 @@ class Model:
             number += 1
         self.branches[f"{name}~{number}"] = replaced
         replaced.visible = len(replaced.items)
-        self.current = self.branches[name] = Path_(list(path), len(path), kind, archived)
+        self.current = self.branches[name] = Line(list(path), len(path), kind, archived)
 
     def add(self, items: list[Item]) -> None:
         if not items:
@@ -158,7 +165,7 @@ class Model:
     def fork(self, name: str, position: int) -> None:
         here = self.current
         path = here.path[:position]
-        self.current = Path_(list(path), position, "fork", here.archived_below(position))
+        self.current = Line(list(path), position, "fork", here.archived_below(position))
         self.branches[name] = self.current
 
     def outputs_of(self, asked: Item) -> list[Item]:
@@ -479,13 +486,69 @@ class Tree(RuleBasedStateMachine):
         assert (calls, responses) == (run_calls, run_responses)
 
 
-COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+def play(examples: int, steps: int) -> None:
+    run_state_machine_as_test(
+        Tree,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
 
 
-class TestTree(Tree.TestCase):  # type: ignore[name-defined,misc]
-    settings = settings(max_examples=12, stateful_step_count=15, **COMMON)
+def test_random_changes_keep_every_promise_of_the_tree() -> None:
+    play(8, 12)
 
 
 @pytest.mark.slow
-class TestTreeLong(Tree.TestCase):  # type: ignore[name-defined,misc]
-    settings = settings(max_examples=300, stateful_step_count=30, **COMMON)
+@pytest.mark.timeout(3600)
+def test_many_random_changes_keep_every_promise_of_the_tree() -> None:
+    play(200, 30)
+
+
+# What random play found once, and must not find again -------------------------------------------
+
+
+def test_an_output_whose_call_was_compacted_away_can_be_popped(store: duckstore.Store) -> None:
+    conversation = store.conversation("s")
+    conversation.add([call("look", "a"), output("a"), user("more")])
+    snapshot = conversation.snapshot(1)
+    assert snapshot is not None
+    assert conversation.replace_suffix(
+        snapshot, 0, [user("summary")], lambda item: item.get("type") == "function_call"
+    )
+    assert conversation.pop() == user("summary")
+    assert conversation.pop() == output("a")
+    assert conversation.pop() is None
+    assert store.check() == []
+
+
+def test_what_follows_a_compaction_in_the_middle_of_a_run_begins_a_run(
+    store: duckstore.Store,
+) -> None:
+    """It shares its opening with the run that was compacted, as a fork in the middle does."""
+    conversation = store.conversation("s")
+    conversation.add([user("question")])
+    conversation.add([call("look", "a"), output("a")])
+    conversation.replace_all([user("summary")])
+    conversation.add([assistant("answer")])
+    runs = store.sql("select user_message, assistant_message, turn_number from runs order by id")
+    assert runs.rows() == [("question", None, 1), ("question", "answer", 1)]
+    assert store.check() == []
+
+
+@pytest.mark.parametrize("forget", [False, True])
+def test_what_follows_a_compaction_of_nothing_is_the_same_after_reading_it_again(
+    forget: bool, store: duckstore.Store
+) -> None:
+    conversation = store.conversation("s")
+    conversation.replace_all([user("summary")])
+    if forget:
+        store._engine.forget("s")
+    conversation.add([assistant("answer")])
+    conversation.add([user("question")])
+    turns = store.sql("select turn_number from items order by item_id")["turn_number"].to_list()
+    assert turns == [1, 1, 2]
+    assert store.check() == []
