@@ -303,7 +303,7 @@ calls as (
         run_id,
         count(*) as tool_call_count,
         count(*) filter (where status = 'error') as tool_error_count,
-        -- Sorting each short list costs a third of an ordered aggregate.
+        -- Sorting each short list costs less than an ordered aggregate.
         list_transform(
             list_sort(list(struct_pack(id := id, tool_name := tool_name))),
             lambda call: call.tool_name

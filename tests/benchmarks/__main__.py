@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import platform
 import sys
@@ -48,6 +49,7 @@ async def run(folder: Path, scale: Scale, parts: Sequence[str] = PARTS) -> Repor
     for part, measure in operations.items():
         if part in parts:
             _say(f"{part} ...")
+            _settle()
             report.rows += await measure(folder, scale)
     if "start" in parts:
         _say("start ...")
@@ -57,8 +59,10 @@ async def run(folder: Path, scale: Scale, parts: Sequence[str] = PARTS) -> Repor
         _say(f"filling three stores with {scale.items:,} items ...")
         seconds = fill_all(filled, scale.items)
         _say("filled in " + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()))
+        _settle()
         report.rows += measure_queries(filled, scale)
         report.rows += measure_size(filled, scale)
+    gc.unfreeze()
     return report
 
 
@@ -84,6 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json:
         options.json.write_text(report.json() + "\n", encoding="utf-8")
     _say(f"done in {perf_counter() - start:.0f} s")
+
+
+def _settle() -> None:
+    """Keep what stands in memory already out of the collector's way."""
+    gc.collect()
+    gc.freeze()
 
 
 def _load() -> str:

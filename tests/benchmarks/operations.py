@@ -7,7 +7,6 @@ started: everything runs in the one loop of the benchmark.
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -59,8 +58,6 @@ async def alternate(scale: Scale, prepares: Mapping[str, Prepare]) -> dict[str, 
     """Time the prepared actions one by one in turns. Returns milliseconds by store."""
     samples: dict[str, list[float]] = {name: [] for name in prepares}
     names = list(prepares)
-    gc.collect()
-    gc.freeze()  # what stands in memory already is none of the operations' business
     started = perf_counter()
     for number in range(-min(WARM_UP, scale.rounds), scale.rounds):
         if number >= LEAST_ROUNDS and perf_counter() - started > scale.seconds:
@@ -73,7 +70,6 @@ async def alternate(scale: Scale, prepares: Mapping[str, Prepare]) -> dict[str, 
             elapsed = perf_counter() - start
             if number >= 0:
                 samples[name].append(elapsed * 1000)
-    gc.unfreeze()
     return samples
 
 

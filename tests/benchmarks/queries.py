@@ -8,7 +8,6 @@ does not keep what is asked for, is left out. The answers must be equal.
 
 from __future__ import annotations
 
-import gc
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -229,8 +228,6 @@ def fill_all(folder: Path, item_count: int) -> dict[str, float]:
 def measure_queries(folder: Path, scale: Scale) -> list[Row]:
     """Ask every question of every store in turns, and compare the answers."""
     rows = []
-    gc.collect()
-    gc.freeze()
     with (
         duckstore.open(folder / "store.duckdb") as store,
         closing(sqlite3.connect(folder / "session.sqlite")) as plain,
@@ -253,7 +250,6 @@ def measure_queries(folder: Path, scale: Scale) -> list[Row]:
             for name, theirs in answers.items():
                 _compare(question.case, ours, name, theirs)
             rows.append(Row("query", f"{question.case} ({len(ours):,} rows)", samples))
-    gc.unfreeze()
     return rows
 
 
