@@ -164,9 +164,7 @@ def _checked_parents(parents: Any, count: int) -> list[int]:
     if parents is None:
         return list(range(-1, count - 1))
     if not isinstance(parents, list) or len(parents) != count:
-        raise errors.ImportFileError(
-            f"parents is not a list of {count} indexes, one for each item"
-        )
+        raise errors.ImportFileError(f"parents is not a list of {count} indexes, one for each item")
     checked = [-1 if parent is None else parent for parent in parents]
     for index, parent in enumerate(checked):
         if type(parent) is not int or not -1 <= parent < index:

@@ -257,16 +257,25 @@ class SessionState:
         before, kept = self.current, self.path[drop_first:start]
         last = self.path[-1] if self.path else None
         came_from = (before.branch_id, len(self.path))
-        lineage = (
-            _visible(kept)
-            + [
+        lineage = [
+            *(
+                replace(stretch, position_offset=stretch.position_offset - drop_first)
+                for stretch in self._stretches(drop_first, start)
+            ),
+            *(
                 replace(stretch, archived_at=min(stretch.archived_at, len(kept)))
-                for stretch in self._lineage_at(len(self.path))
+                for stretch in self._archived_at(len(self.path))
                 if stretch.archived_at is not None
-            ]
-            + _stretches(self.path[:drop_first], 0)
-            + _stretches(self.path[start:], len(kept))
-        )
+            ),
+            *(
+                replace(stretch, position_offset=0, archived_at=0)
+                for stretch in self._stretches(0, drop_first)
+            ),
+            *(
+                replace(stretch, position_offset=0, archived_at=len(kept))
+                for stretch in self._stretches(start, len(self.path))
+            ),
+        ]
         name = self._give_up_name(before)
         self.current = self._new_branch("compact", lineage, len(kept), name, next_id, now)
         before.end = OPEN_END
@@ -294,10 +303,29 @@ class SessionState:
 
     def _lineage_at(self, length: int) -> list[Stretch]:
         """The stretches that a branch begun after `length` items of the path inherits."""
-        archived = [
+        return self._stretches(0, length) + self._archived_at(length)
+
+    def _archived_at(self, length: int) -> list[Stretch]:
+        """The stretches that compactions took off the first `length` items of the path."""
+        return [
             s for s in self.current.lineage if s.archived_at is not None and s.archived_at <= length
         ]
-        return _visible(self.path[:length]) + archived
+
+    def _stretches(self, start: int, end: int) -> list[Stretch]:
+        """Where the items of the path from index `start` up to `end` stand, in path order.
+
+        Taken from what the current branch inherits, so that it costs the same for a short and a
+        long path.
+        """
+        branch = self.current
+        own = Stretch(branch.branch_id, branch.fork_position + 1, branch.tip)
+        found: list[Stretch] = []
+        for stretch in [s for s in branch.lineage if s.archived_at is None] + [own]:
+            first = max(stretch.first_position, start + 1 - stretch.position_offset)
+            last = min(stretch.last_position, end - stretch.position_offset)
+            if first <= last:
+                found.append(replace(stretch, first_position=first, last_position=last))
+        return found
 
     def _new_branch(
         self,
@@ -341,28 +369,3 @@ class SessionState:
             number += 1
         branch.name = self.renamed[branch.branch_id] = f"{name}~{number}"
         return name
-
-
-def _visible(entries: Sequence[Entry]) -> list[Stretch]:
-    """The stretches that make up the start of a path."""
-    return _stretches(entries, None)
-
-
-def _stretches(entries: Sequence[Entry], archived_at: int | None) -> list[Stretch]:
-    """Consecutive entries of one branch as stretches, in path order."""
-    stretches: list[Stretch] = []
-    for index, entry in enumerate(entries):
-        offset = 0 if archived_at is not None else index + 1 - entry.position
-        last = stretches[-1] if stretches else None
-        if (
-            last is not None
-            and last.source_branch_id == entry.branch_id
-            and last.last_position == entry.position - 1
-            and last.position_offset == offset
-        ):
-            stretches[-1] = replace(last, last_position=entry.position)
-        else:
-            stretches.append(
-                Stretch(entry.branch_id, entry.position, entry.position, offset, archived_at)
-            )
-    return stretches

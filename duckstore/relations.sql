@@ -51,7 +51,8 @@ select
         when stretches.archived_at is null
             then least(
                 stretches.last_position,
-                coalesce(branch_ends.end_position, 9223372036854775807) - stretches.position_offset
+                -- An open end has no limit: NULL, which least() leaves out.
+                nullif(branch_ends.end_position, 9223372036854775807) - stretches.position_offset
             )
         else stretches.last_position
     end as last_position,

@@ -252,6 +252,12 @@ class Tree(RuleBasedStateMachine):
         if done:
             model.compact(dropped, first, items)
 
+    @rule(name=st.sampled_from(SESSIONS), pruned=st.integers(1, 3), kinds=BATCHES)
+    def compact_both_ends(self, name: str, pruned: int, kinds: list[str]) -> None:
+        """What the start of the conversation loses moves the rest of it forward."""
+        self.add(name, ["call a", "user", "output a", "assistant", "user"])
+        self.compact(name, seen=2, start=1, pruned=pruned, kinds=kinds)
+
     @rule(name=st.sampled_from(SESSIONS), kinds=BATCHES)
     def compact_too_late(self, name: str, kinds: list[str]) -> None:
         """A snapshot that the conversation has outgrown changes nothing."""
@@ -509,6 +515,25 @@ def test_many_random_changes_keep_every_promise_of_the_tree() -> None:
 
 
 # What random play found once, and must not find again -------------------------------------------
+
+
+def test_a_conversation_that_lost_its_start_is_shown_from_position_one(
+    store: duckstore.Store,
+) -> None:
+    conversation = store.conversation("s")
+    conversation.add([user(str(number)) for number in range(4)])
+    snapshot = conversation.snapshot(1)
+    assert snapshot is not None
+    assert conversation.replace_suffix(
+        snapshot, 0, [user("summary")], lambda item: item["content"] in "01"
+    )
+    shown = store.sql(
+        "select branch_items.position, text from branch_items inner join items using (item_id)"
+        " inner join branches on branch_items.branch_id = branches.branch_id"
+        " where branches.is_current order by 1"
+    )
+    assert shown.rows() == [(1, "2"), (2, "summary")]
+    assert store.check() == []
 
 
 def test_an_output_whose_call_was_compacted_away_can_be_popped(store: duckstore.Store) -> None:
