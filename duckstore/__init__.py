@@ -4,16 +4,23 @@
     store = duckstore.open("chat.duckdb")                          # what it holds, in SQL
     store.query("turn_pairs")
 
-Importing this module loads DuckDB and nothing heavier: the SDK, polars and pyarrow are imported
-where they are first needed.
+Each name is imported when it is first used: the command line's help needs no DuckDB, and a notebook
+that reads a store needs neither the SDK nor polars before it asks for a frame.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from duckstore import errors
 from duckstore.errors import DuckstoreError
-from duckstore.listing import SessionInfo
-from duckstore.session import DuckDBSession
-from duckstore.store import QueryInfo, Store
-from duckstore.store import open_store as open
+
+if TYPE_CHECKING:
+    from duckstore.listing import SessionInfo
+    from duckstore.session import DuckDBSession
+    from duckstore.store import QueryInfo, Store
+    from duckstore.store import open_store as open
 
 __version__ = "0.1.0"
 
@@ -27,3 +34,23 @@ __all__ = [
     "errors",
     "open",
 ]
+
+_HOMES = {
+    "DuckDBSession": ("duckstore.session", "DuckDBSession"),
+    "QueryInfo": ("duckstore.store", "QueryInfo"),
+    "SessionInfo": ("duckstore.listing", "SessionInfo"),
+    "Store": ("duckstore.store", "Store"),
+    "open": ("duckstore.store", "open_store"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    value = globals()[name] = getattr(import_module(module), attribute)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

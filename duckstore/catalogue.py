@@ -23,12 +23,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from duckstore import errors
 from duckstore.parameters import TYPES, Parameter, default_value
+
+if TYPE_CHECKING:
+    import duckdb
 
 __all__ = ["Parameter", "Query", "bind", "check", "convert", "find", "load_all", "parse"]
 
@@ -208,6 +209,8 @@ def check(query: Query, cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
     Raises:
         QueryFileError: The file does not hold one select, or its parameters differ.
     """
+    import duckdb  # what is only listed, or only helped with, must not wait for it
+
     try:
         statements = duckdb.extract_statements(query.sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:

@@ -8,7 +8,6 @@ its caller is cancelled, and only then is the cancellation raised, as the SDK's 
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from duckstore.engine import Engine
 from duckstore.registry import Settings, acquire, release
 
 if TYPE_CHECKING:
+    import asyncio
+
     from agents.items import TResponseInputItem
     from agents.memory import SessionSettings
     from agents.run_context import RunContextWrapper
@@ -133,7 +134,7 @@ class DuckDBSession:
             self._engine.observer.notice(wrapper)
         if limit is None and self._session_settings is not None:
             limit = self._session_settings.limit
-        return await asyncio.to_thread(self._conversation.items, limit)
+        return await _in_thread(partial(self._conversation.items, limit))
 
     async def add_items(
         self,
@@ -229,7 +230,7 @@ class DuckDBSession:
         self._check_open()
         if self._is_transformed():
             return None
-        snapshot = await asyncio.to_thread(self._conversation.snapshot, limit)
+        snapshot = await _in_thread(partial(self._conversation.snapshot, limit))
         if snapshot is None:
             return None
 
@@ -272,8 +273,17 @@ class _Done:
         yield
 
 
+async def _in_thread(work: Callable[[], _T]) -> _T:
+    """Run a read in a worker thread."""
+    import asyncio  # whoever awaits has it; a program that only asks questions need not wait for it
+
+    return await asyncio.to_thread(work)
+
+
 async def _finish(work: Callable[[], _T]) -> _T:
     """Run a change in a worker thread to its end, and be cancelled only after it."""
+    import asyncio
+
     task = asyncio.ensure_future(asyncio.to_thread(work))
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -1,6 +1,7 @@
 """Options that every command shares, and the store that they name.
 
-`--db` and `--format` may stand before the command or after it; what stands last counts.
+`--db` and `--format` may stand before the command or after it; what stands last counts. The store
+is imported when one is opened: help and completion must not wait for DuckDB.
 """
 
 from __future__ import annotations
@@ -9,17 +10,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from duckstore import errors
 from duckstore.cli.output import FORMATS
-from duckstore.database import MEMORY
-from duckstore.engine import Engine
-from duckstore.registry import Settings, acquire
-from duckstore.store import Store
+
+if TYPE_CHECKING:
+    from duckstore.engine import Engine
+    from duckstore.store import Store
 
 __all__ = [
     "VARIABLE",
@@ -90,6 +91,10 @@ def opened(chosen: Chosen, *, make: bool = False) -> Iterator[Opened]:
         click.UsageError: No store was named.
         StoreError: It is not there, or cannot be opened.
     """
+    from duckstore.database import MEMORY
+    from duckstore.registry import Settings, acquire
+    from duckstore.store import Store
+
     path = chosen.database or os.environ.get(VARIABLE)
     if not path:
         raise click.UsageError(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from duckstore import SessionInfo, errors
+from duckstore import errors
 from duckstore.cli.options import (
     Chosen,
     Opened,
@@ -75,6 +75,8 @@ def sessions(
         )
     else:
         rows = [{name: _moment(value) for name, value in asdict(info).items()} for info in listed]
+        from duckstore.listing import SessionInfo
+
         names = [field.name for field in fields(SessionInfo)]
         write(dict.fromkeys(names, "VARCHAR"), [list(row.values()) for row in rows], chosen.format)
     if len(found) > limit:
