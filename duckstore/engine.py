@@ -22,8 +22,9 @@ from typing import Any, TypeVar
 import duckdb
 
 from duckstore import errors
+from duckstore.branch import Branch
 from duckstore.database import connect, write_errors
-from duckstore.path import Branch, SessionState
+from duckstore.path import SessionState
 from duckstore.restore import last_id, load_path, load_state
 from duckstore.schema import TABLES
 from duckstore.telemetry import RunObserver

@@ -25,10 +25,11 @@ from typing import IO, Any, cast
 
 from duckstore import errors
 from duckstore.batch import Entry
+from duckstore.branch import Branch
 from duckstore.conversation import Conversation, new_items
 from duckstore.encoding import readable
 from duckstore.engine import Engine
-from duckstore.path import Branch, SessionState
+from duckstore.path import SessionState
 from duckstore.telemetry import ResponseFacts, Usage
 
 __all__ = ["ImportReport", "SkippedLine", "import_jsonl", "import_tree"]

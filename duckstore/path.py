@@ -22,46 +22,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from duckstore.batch import Batch, Entry, NewItem
+from duckstore.branch import Branch, Kind, Stretch
 from duckstore.schema import OPEN_END
 
-__all__ = ["Branch", "SessionState", "Stretch"]
+__all__ = ["SessionState"]
 
-Kind = Literal["root", "edit", "regenerate", "fork", "compact"]
 Row = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A stretch of another branch that is visible (or archived) on a branch."""
-
-    source_branch_id: int
-    first_position: int
-    last_position: int
-    position_offset: int = 0
-    archived_at: int | None = None
-
-
-@dataclass(slots=True)
-class Branch:
-    """One path through the session, with the stretches that it inherits."""
-
-    branch_id: int
-    name: str
-    parent_branch_id: int | None
-    fork_position: int
-    kind: Kind
-    tip: int
-    """Path position of its last own item, or `fork_position` where it has none."""
-    end: int = OPEN_END
-    lineage: list[Stretch] = field(default_factory=list)
-
-    @property
-    def head(self) -> int:
-        """Number of items on its path now."""
-        return min(self.end, self.tip)
 
 
 @dataclass(slots=True)
@@ -260,20 +229,20 @@ class SessionState:
         lineage = [
             *(
                 replace(stretch, position_offset=stretch.position_offset - drop_first)
-                for stretch in self._stretches(drop_first, start)
+                for stretch in before.stretches(drop_first, start)
             ),
             *(
                 replace(stretch, archived_at=min(stretch.archived_at, len(kept)))
-                for stretch in self._archived_at(len(self.path))
+                for stretch in before.archived(len(self.path))
                 if stretch.archived_at is not None
             ),
             *(
                 replace(stretch, position_offset=0, archived_at=0)
-                for stretch in self._stretches(0, drop_first)
+                for stretch in before.stretches(0, drop_first)
             ),
             *(
                 replace(stretch, position_offset=0, archived_at=len(kept))
-                for stretch in self._stretches(start, len(self.path))
+                for stretch in before.stretches(start, len(self.path))
             ),
         ]
         name = self._give_up_name(before)
@@ -303,29 +272,7 @@ class SessionState:
 
     def _lineage_at(self, length: int) -> list[Stretch]:
         """The stretches that a branch begun after `length` items of the path inherits."""
-        return self._stretches(0, length) + self._archived_at(length)
-
-    def _archived_at(self, length: int) -> list[Stretch]:
-        """The stretches that compactions took off the first `length` items of the path."""
-        return [
-            s for s in self.current.lineage if s.archived_at is not None and s.archived_at <= length
-        ]
-
-    def _stretches(self, start: int, end: int) -> list[Stretch]:
-        """Where the items of the path from index `start` up to `end` stand, in path order.
-
-        Taken from what the current branch inherits, so that it costs the same for a short and a
-        long path.
-        """
-        branch = self.current
-        own = Stretch(branch.branch_id, branch.fork_position + 1, branch.tip)
-        found: list[Stretch] = []
-        for stretch in [s for s in branch.lineage if s.archived_at is None] + [own]:
-            first = max(stretch.first_position, start + 1 - stretch.position_offset)
-            last = min(stretch.last_position, end - stretch.position_offset)
-            if first <= last:
-                found.append(replace(stretch, first_position=first, last_position=last))
-        return found
+        return self.current.stretches(0, length) + self.current.archived(length)
 
     def _new_branch(
         self,

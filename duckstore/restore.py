@@ -13,8 +13,9 @@ from typing import Any
 import duckdb
 
 from duckstore.batch import Entry
+from duckstore.branch import Branch, Stretch
 from duckstore.items import TOOL_SEARCH_KEY
-from duckstore.path import Branch, SessionState, Stretch
+from duckstore.path import SessionState
 from duckstore.schema import OPEN_END
 
 __all__ = ["last_id", "load_path", "load_state"]

@@ -8,7 +8,8 @@ import duckdb
 import pytest
 
 import duckstore
-from duckstore.check import MOST_PER_RULE, RULES
+from duckstore.check import MOST_PER_RULE
+from duckstore.rules import RULES
 from tests.samples import assistant, call, output, user
 
 COLUMNS_RULE = "an item's columns follow from its raw text"

@@ -91,7 +91,7 @@ class Oracle(RuleBasedStateMachine):
         # SQLite binds no integer above 64 bits: such a limit means all to both.
         if limit is not None and abs(limit) >= 2**63:
             ours = self.loop.run_until_complete(self.ours[name].get_items(limit))
-            theirs: list[Any] = self.loop.run_until_complete(self.theirs[name].get_items())
+            theirs: list[Any] = self.loop.run_until_complete(self.theirs[name].get_items(-1))
             assert exact(ours) == exact(theirs)
             return
         self.both(name, "get_items", limit)
@@ -109,7 +109,8 @@ class Oracle(RuleBasedStateMachine):
     @rule(name=NAMES)
     def another_object(self, name: str) -> None:
         """A second session object stands for the same conversation."""
-        self.ours[name] = duckstore.DuckDBSession(name, self.path)
+        settings = self.ours[name].session_settings
+        self.ours[name] = duckstore.DuckDBSession(name, self.path, settings)
 
     @rule()
     def reopen(self) -> None:
