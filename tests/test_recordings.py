@@ -172,3 +172,43 @@ def test_usage_that_was_recorded_for_each_response_is_stored(store: duckstore.St
         usage = lines[session_id]["usage"]
         assert tokens_in == sum(entry["input_tokens"] for entry in usage)
         assert tokens_out == sum(entry["output_tokens"] for entry in usage)
+
+
+def chatgpt_line(conversation: dict[str, Any]) -> dict[str, Any]:
+    """A data export's conversation as a line to import: its messages, parents first."""
+    mapping = conversation["mapping"]
+    items: list[dict[str, Any]] = []
+    parents: list[int] = []
+    waiting = [(key, -1) for key, node in mapping.items() if node["parent"] not in mapping]
+    while waiting:
+        key, parent = waiting.pop(0)
+        message = mapping[key]["message"]
+        if message is not None:
+            parents.append(parent)
+            parent = len(items)
+            words = [part for part in message["content"].get("parts", []) if isinstance(part, str)]
+            role = message["author"]["role"]
+            items.append({"role": role, "content": "\n".join(words), "export_id": message["id"]})
+        waiting += [(child, parent) for child in mapping[key]["children"] if child in mapping]
+    return {"session_id": conversation["id"], "items": items, "parents": parents}
+
+
+@pytest.mark.parametrize("name", ["chatgpt-tree", "chatgpt-citations"])
+def test_a_chatgpt_export_keeps_its_tree(name: str, store: duckstore.Store, tmp_path: Path) -> None:
+    """Its messages come back value-equal, and it forks where the export does."""
+    export = RECORDINGS / "chatgpt" / f"{name}.json"
+    if not export.exists():
+        pytest.skip("the recorded conversations are not beside this checkout")
+    lines = [chatgpt_line(found) for found in json.loads(export.read_text(encoding="utf-8"))]
+    file = tmp_path / "export.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    report = store.import_jsonl(file)
+    assert (report.session_count, report.skipped) == (len(lines), [])
+    stored = store.sql("select item from items order by item_id")["item"].to_list()
+    assert [json.loads(item) for item in stored] == [i for line in lines for i in line["items"]]
+    points = store.sql(
+        "select distinct session_id, coalesce(item_before_id, 0) from edit_points"
+    ).height
+    forks = sum(n > 1 for line in lines for n in Counter(line["parents"]).values())
+    assert points == forks
+    assert store.check() == []
