@@ -379,11 +379,10 @@ left join calls on spans.run_id = calls.run_id
 left join tokens on spans.run_id = tokens.run_id
 left join begun_over on spans.run_id = begun_over.run_id
 left join item_rows as answers
-    on answers.item_id = if(
-        spans.is_live and not coalesce(begun_over.is_live, false),
-        spans.live_answer_id,
-        spans.last_answer_id
-    );
+    on answers.item_id = case
+        when spans.is_live and not coalesce(begun_over.is_live, false) then spans.live_answer_id
+        else spans.last_answer_id
+    end;
 
 create or replace view branches as
 select
@@ -425,7 +424,10 @@ from (
     select
         batch_id as history_id,
         any_value(session_key) as session_key,
-        if(any_value(operation) = 'compact', 'append', any_value(operation)) as operation,
+        case
+            when any_value(operation) = 'compact' then 'append'
+            else any_value(operation)
+        end as operation,
         any_value(branch_id) as from_branch_id,
         min(position) - 1 as from_position,
         any_value(branch_id) as to_branch_id,
@@ -491,13 +493,12 @@ alternatives as (
         rank,
         alternative_count,
         -- What was there before anything else takes the kind of the first that was put beside it.
-        if(
-            begins_branch,
-            branch_kind,
-            arg_min(branch_kind, item_id) filter (where begins_branch) over (
+        case
+            when begins_branch then branch_kind
+            else arg_min(branch_kind, item_id) filter (where begins_branch) over (
                 partition by session_key, parent_item_id
             )
-        ) as kind,
+        end as kind,
     from siblings
     where alternative_count > 1
 )
