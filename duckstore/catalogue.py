@@ -31,7 +31,7 @@ from duckstore.parameters import TYPES, Parameter, default_value
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Parameter", "Query", "bind", "check", "convert", "find", "load_all", "parse"]
+__all__ = ["Parameter", "Query", "bind", "check", "columns_of", "convert", "find", "load_all", "parse"]
 
 _NAME = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
 _PARAM = re.compile(r"param (\w+): (\w+)(?: = (.+))?")
@@ -227,3 +227,19 @@ def check(query: Query, cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
     except duckdb.Error as error:
         raise errors.QueryFileError(f"{query.path}: {error}") from error
     return dict(zip(relation.columns, map(str, relation.types), strict=True))
+
+
+def columns_of(query: Query) -> dict[str, str]:
+    """The columns of a query with their DuckDB types: those of any store, so an empty one is asked.
+
+    Raises:
+        QueryFileError: The file disagrees with its header.
+    """
+    return check(query, _empty_store())
+
+
+@cache
+def _empty_store() -> duckdb.DuckDBPyConnection:
+    from duckstore.database import MEMORY, connect
+
+    return connect(MEMORY, memory_limit="64MB", threads=1)

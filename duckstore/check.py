@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import duckdb
 
-from duckstore.database import reading
 from duckstore.encoding import decode
 from duckstore.engine import Engine
 from duckstore.errors import DamagedStoreError
@@ -37,7 +36,7 @@ class Finding:
 def check_store(engine: Engine) -> list[Finding]:
     """Verify every rule on every session; at most 20 findings of each rule."""
     findings: list[Finding] = []
-    with reading(engine.connection()) as cursor:
+    with engine.reading() as cursor:
         for rule, sql in RULES.items():
             rows = cursor.execute(
                 f"select session_id, broken.message from ({sql.strip()})"
@@ -115,7 +114,7 @@ def _compare_path(engine: Engine, session_id: str, stored: list[int]) -> str | N
             held = [entry.item_id for entry in state.path]
             if held != stored:
                 # Somebody may have written since: nobody can while the session is held.
-                with reading(engine.connection()) as cursor:
+                with engine.reading() as cursor:
                     stored = next((path for _, path in _stored_paths(cursor, session_id)), [])
     except DamagedStoreError as error:
         return str(error)

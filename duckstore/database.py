@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,18 +21,15 @@ from pathlib import Path
 import duckdb
 
 from duckstore import errors
-from duckstore.schema import SCHEMA_VERSION, TABLES, relations_sql, tables_sql
+from duckstore.schema import SCHEMA_VERSION, TABLES, migration_sql, relations_sql, tables_sql
 
-__all__ = ["MEMORY", "connect", "reading", "write_errors"]
+__all__ = ["MEMORY", "connect", "reading", "secure_log", "write_errors"]
 
 MEMORY = ":memory:"
 
 # DuckDB 1.5 tools (the duckdb shell that people have) can read what 2.0 writes in this format.
 STORAGE_VERSION = "v1.5.0"
 
-# Merging the log into a large file stalls commits; 64 MB keeps the worst stall under half a
-# second at 1.4 GB where the default of 16 MB reached three seconds.
-CHECKPOINT_THRESHOLD = "64MB"
 
 
 def connect(path: str, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
@@ -44,10 +42,11 @@ def connect(path: str, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyCon
     """
     if path != MEMORY:
         _check_path(Path(path))
-        if os.path.exists(path + ".wal"):
+        if os.path.exists(path + ".wal") and os.path.getsize(path + ".wal"):
             # Opening for writing would fold this log into a file that may not be ours.
             with _open_errors(path), duckdb.connect(path, read_only=True) as probe:
                 _is_store(probe, path)
+    is_new = path != MEMORY and not os.path.exists(path)
     with _open_errors(path):
         connection = duckdb.connect(
             path,
@@ -58,15 +57,26 @@ def connect(path: str, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyCon
             },
         )
         try:
+            if is_new:
+                os.chmod(path, 0o600)
             _configure(connection, memory_limit, threads)
-            if _is_store(connection, path):
-                _renew_relations(connection)
-            else:
+            if not _is_store(connection, path):
                 _create(connection)
+            migrate(connection)
+            _renew_relations(connection)
+            secure_log(path)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def secure_log(path: str) -> None:
+    """Make DuckDB's log with the rights of its file, before DuckDB makes one that all may read."""
+    log = path + ".wal"
+    if path != MEMORY and not os.path.exists(log):
+        rights = stat.S_IMODE(os.stat(path).st_mode)
+        os.close(os.open(log, os.O_CREAT | os.O_WRONLY, rights & 0o666))
 
 
 def _check_path(path: Path) -> None:
@@ -119,7 +129,10 @@ def _configure(connection: duckdb.DuckDBPyConnection, memory_limit: str, threads
     connection.execute("set enable_progress_bar = false")
     # A name in a statement is a relation, never a Python variable that happens to be in scope.
     connection.execute("set global python_enable_replacements = false")
-    connection.execute(f"set global wal_autocheckpoint = '{CHECKPOINT_THRESHOLD}'")
+    # The owner merges the log by itself, at a time of its own (duckstore.folding), and does not
+    # have old row groups merged then: at 1.4 GB that took up to three seconds.
+    connection.execute("set global wal_autocheckpoint = '1TB'")
+    connection.execute("set global max_vacuum_tasks = 0")
 
 
 def _plain(value: str) -> str:
@@ -150,8 +163,9 @@ def _is_store(connection: duckdb.DuckDBPyConnection, path: str) -> bool:
             f"{path} has schema version {row}, and this duckstore knows versions up to "
             f"{SCHEMA_VERSION}: upgrade duckstore. The file was not changed"
         )
-    if not row.isdecimal() or not tables.issuperset(TABLES):
-        missing = ", ".join(sorted(set(TABLES) - tables)) or "none"
+    expected = set(TABLES) if row == str(SCHEMA_VERSION) else set(TABLES) - {"request_rows"}
+    if not row.isdecimal() or not tables >= expected:
+        missing = ", ".join(sorted(expected - tables)) or "none"
         raise errors.DamagedStoreError(
             f"{path} is no whole store: its schema version is {row!r} and its missing tables are "
             f"{missing}. Restore it from a backup. The file was not changed"
@@ -162,12 +176,13 @@ def _is_store(connection: duckdb.DuckDBPyConnection, path: str) -> bool:
 def _schema_version(connection: duckdb.DuckDBPyConnection) -> str | None:
     """What the database says of its schema; None where it says nothing that is ours."""
     try:
-        row = connection.execute(
+        # Read to the end: an open result keeps its transaction, and that keeps checkpoints away.
+        rows = connection.execute(
             "select value::varchar from store_meta where key = 'schema_version'"
-        ).fetchone()
+        ).fetchall()
     except duckdb.BinderException:
         return None  # a table of that name with other columns
-    return row[0] if row else None
+    return rows[0][0] if rows else None
 
 
 def _create(connection: duckdb.DuckDBPyConnection) -> None:
@@ -181,7 +196,24 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
             ("store_id", str(uuid.uuid4())),
             ("created_at", datetime.now(UTC).isoformat()),
             ("relations", _relations_version()),
+            ("folded", "0"),
         ],
+    )
+    connection.commit()
+    # From here on DuckDB's log holds nothing that the journal does not have as well.
+    connection.execute("checkpoint")
+
+
+def migrate(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring the tables of an older store up to date, in one transaction."""
+    version = int(_schema_version(connection) or 0)
+    if version == SCHEMA_VERSION:
+        return
+    connection.begin()
+    for number in range(version, SCHEMA_VERSION):
+        connection.execute(migration_sql(number))
+    connection.execute(
+        "update store_meta set value = ? where key = 'schema_version'", [str(SCHEMA_VERSION)]
     )
     connection.commit()
 
@@ -189,8 +221,8 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
 def _renew_relations(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the relations anew where another duckstore made those in the file."""
     version = _relations_version()
-    row = connection.execute("select value from store_meta where key = 'relations'").fetchone()
-    if row is not None and row[0] == version:
+    rows = connection.execute("select value from store_meta where key = 'relations'").fetchall()
+    if rows == [(version,)]:
         return
     connection.begin()
     connection.execute(relations_sql())
@@ -263,12 +295,20 @@ def reading(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyCo
 
 
 @contextmanager
-def write_errors(path: str) -> Iterator[None]:
-    """Turn what DuckDB or the file system says during a write into a StoreWriteError."""
+def write_errors(path: str, *, kept: bool = False) -> Iterator[None]:
+    """Turn what DuckDB or the file system says during a write into a StoreWriteError.
+
+    Args:
+        path: The store.
+        kept: Whether what was to be written is in the journal already, and not lost.
+    """
     try:
         yield
     except (duckdb.Error, OSError) as error:
-        raise errors.StoreWriteError(
-            f"writing to {path} failed: {error}. Nothing of this call was stored; "
-            "make room or correct the cause and repeat it"
-        ) from error
+        what = (
+            "What was acknowledged is safe in the journal beside it; make room or correct the "
+            "cause, and it goes on by itself"
+            if kept
+            else "Nothing of this call was stored; make room or correct the cause and repeat it"
+        )
+        raise errors.StoreWriteError(f"writing to {path} failed: {error}. {what}") from error

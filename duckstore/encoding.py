@@ -9,12 +9,15 @@ file, which neither DuckDB's JSON type nor UTF-8 does.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
+
+import orjson
 
 from duckstore.errors import ItemError
 
-__all__ = ["decode", "decode_all", "encode_batch", "readable"]
+__all__ = ["decode", "decode_all", "encode_batch", "is_exact", "readable"]
 
 
 def encode_batch(items: Iterable[Any]) -> list[str]:
@@ -34,7 +37,7 @@ def encode_batch(items: Iterable[Any]) -> list[str]:
     texts: list[str] = []
     for index, item in enumerate(items):
         try:
-            texts.append(json.dumps(item, default=_dump_model))
+            texts.append(_encode(item))
         except (TypeError, ValueError, RecursionError) as error:
             raise ItemError(
                 f"item {index} of the batch is not JSON: {error}. Nothing of the batch was "
@@ -50,13 +53,37 @@ def _dump_model(value: Any) -> Any:
     return dump(exclude_unset=True, warnings=False)
 
 
+# Without looking for circles: they end in a RecursionError, which is caught as well.
+_encode = json.JSONEncoder(check_circular=False, default=_dump_model).encode
+
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER = b"0" * 19
+
+
+def is_exact(text: str) -> bool:
+    """Whether orjson decodes a stored item to what Python's `json` does, or refuses it.
+
+    It makes floats of integers beyond 64 bits, which have at least 19 digits.
+    """
+    return _LONG_NUMBER not in text.encode().translate(_ZEROS)
+
+
 def decode(text: str) -> Any:
     """Decode one stored item. Raises `ValueError` for text that is not JSON."""
     return json.loads(text)
 
 
-def decode_all(texts: Iterable[str]) -> list[Any]:
-    """Decode stored items and leave out rows that are not JSON, as the SDK's sessions do."""
+def decode_all(texts: Sequence[str], *, exact: bool = False) -> list[Any]:
+    """Decode stored items and leave out rows that are not JSON, as the SDK's sessions do.
+
+    Args:
+        texts: The stored items.
+        exact: Whether `is_exact` holds for all of them: then orjson does it, four times as fast.
+    """
+    if exact:
+        # It refuses NaN, lone surrogates and deep nesting; json then tells them from damage.
+        with suppress(ValueError):
+            return list(map(orjson.loads, texts))
     items = []
     for text in texts:
         try:

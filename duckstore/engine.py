@@ -1,87 +1,83 @@
-"""The one writer of a store's file, shared by every Store and session of the process.
+"""The one owner of a store's file, shared by every Store and session of the process.
 
-Every change goes through `_change`: the session's state is brought up to date, a method of
-`SessionState` changes it in memory and leaves its rows, and those are written in one transaction.
-Acknowledged means that DuckDB has synced its log. When a write fails the transaction is rolled
-back and the state is dropped, so that the next use reads what is really in the file.
+A change is a `Command`. It is acknowledged when the journal has it; then it waits for two things,
+in any order: to be applied to its session in memory, by whoever reads that session next, and to be
+folded into DuckDB, by a thread of the store. Both happen in the order of the journal. A question in
+SQL first has everything folded that was acknowledged before it.
 
-Reads of a conversation come from memory where the session was used lately (`cache_bytes` bounds
-that), analytical reads from a cursor of their own.
+So an agent that adds items waits for one sync of a small file and nothing else, and what costs
+time (describing items, pairing calls, DuckDB's commit) is done while its model is thinking.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
-from collections import OrderedDict
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import duckdb
 
-from duckstore import errors
-from duckstore.branch import Branch
-from duckstore.database import connect, write_errors
+from duckstore import errors, faults
+from duckstore.command import Command
+from duckstore.committer import Committer, Ticket
+from duckstore.database import MEMORY, write_errors
+from duckstore.folding import MOST_BACKLOG, Folding
+from duckstore.journal import Journal, journal_path
+from duckstore.opening import open_files
 from duckstore.path import SessionState
-from duckstore.restore import last_id, load_path, load_state
-from duckstore.schema import TABLES
-from duckstore.telemetry import RunObserver
+from duckstore.requests import Requests
+from duckstore.sessions import Sessions, Texts
 
-__all__ = ["Engine", "Statement"]
+__all__ = ["Engine"]
 
-_T = TypeVar("_T")
-Statement = tuple[str, list[Any]]
-
-# DuckDB's error where a full disk keeps it from merging its log into the file after a commit. What
-# was committed is in the log: to tell the caller that it failed would have it written twice.
-_COMMITTED = "FATAL Error: Transaction COMMIT succeeded and is durable"
+WAIT_SECONDS = 30.0
+"""How long a rewriting of the file waits for queries at work to end."""
 
 
 class Engine:
-    """Owns the connection, the ids, and the sessions in memory. All methods are thread-safe."""
+    """Owns the file, the journal and the sessions in memory. All methods are thread-safe."""
 
     def __init__(
-        self,
-        path: str,
-        *,
-        memory_limit: str,
-        threads: int,
-        cache_bytes: int,
-        keep_popped: bool,
+        self, path: str, *, memory_limit: str, threads: int, cache_bytes: int
     ) -> None:
+        """Open the store at `path`, and bring in what a crash left in its journal.
+
+        Raises:
+            StoreError: It cannot be opened; see `duckstore.errors`.
+        """
         self.path = path
-        self.keep_popped = keep_popped
-        self._settings = (memory_limit, threads)
-        self._cache_bytes = cache_bytes
-        self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._states: OrderedDict[str, SessionState] = OrderedDict()
-        self._last_moment = datetime.min.replace(tzinfo=UTC)
-        self._connection: duckdb.DuckDBPyConnection | None = None
-        self._cached_bytes = 0
-        self._counted: dict[str, int] = {}
-        self.observer = RunObserver()
-        self._open()
+        self._file, self._journal, left = open_files(
+            path, memory_limit=memory_limit, threads=threads
+        )
+        self.sessions = Sessions(self._file, cache_bytes)
+        self._requests = Requests(self._file)
+        self._folding = Folding(f"duckstore fold {path}", self._file, self.sessions)
+        self._committer = Committer(f"duckstore commit {path}", self._commit)
+        self._journal_lock = threading.Lock()
+        self._number = max([self._file.folded, *(c.number for c in left)])
+        self._next_id = 1 + max(
+            [self._file.last_id, *(c.first_id + c.id_count - 1 for c in left)]
+        )
+        self._moment = max([0, *(c.created_us for c in left)])
+        self._is_closed = False
+        self._folding.cut = self._cut
+        self._folding.journal_size = lambda: self._journal.end if self._journal else 0
+        self._requests.remember(left)
+        if left:
+            self._folding.add(left)
 
     @property
     def is_usable(self) -> bool:
         """Whether it is open, and this process is the one that opened it."""
-        return self._connection is not None and os.getpid() == self._pid
+        return not self._is_closed and os.getpid() == self._pid
 
-    # The connection --------------------------------------------------------------------------
-
-    def _open(self) -> None:
-        memory_limit, threads = self._settings
-        self._connection = connect(self.path, memory_limit=memory_limit, threads=threads)
-        self._writer = self._connection.cursor()
-        self._appenders = {table: self._writer.appender(table) for table in TABLES}
-        self._last_id = last_id(self._writer)
-        self._forget_all()
-
-    def connection(self) -> duckdb.DuckDBPyConnection:
-        """The connection that cursors for reading are made from.
+    def check_usable(self) -> None:
+        """Raise what keeps it from being used.
 
         Raises:
             ClosedError: The store was closed.
@@ -89,171 +85,213 @@ class Engine:
         """
         if os.getpid() != self._pid:
             raise errors.ForkedError(
-                f"{self.path} was opened by the parent process {self._pid}: a forked child shares "
-                "its connection and would damage the file. Use the 'spawn' start method"
+                f"{self.path} was opened by the parent process {self._pid}: a forked child cannot "
+                "use it. Open it in the child, or use the 'spawn' start method"
             )
-        with self._lock:
-            if self._connection is None:
-                raise errors.ClosedError(f"the store {self.path} is closed: open it again")
-            return self._connection
+        if self._is_closed:
+            raise errors.ClosedError(f"the store {self.path} is closed: open it again")
 
-    def close(self) -> None:
-        """Close the file. A second call does nothing."""
-        with self._lock:
-            if self._connection is None or os.getpid() != self._pid:
-                return
-            connection, self._connection = self._connection, None
-            self._appenders.clear()
-            self._writer.close()
-            connection.close()
-            self._forget_all()
+    @property
+    def inode(self) -> int:
+        """Tells the open file from one that was put in its place."""
+        return self._file.inode
 
     # Writing ---------------------------------------------------------------------------------
 
-    def next_id(self) -> int:
-        """A new id, higher than all before it."""
-        self._last_id += 1
-        return self._last_id
+    def submit(self, command: Command, loop: asyncio.AbstractEventLoop | None = None) -> Ticket:
+        """Begin a change. Returns at once; the ticket tells when it is acknowledged."""
+        self.check_usable()
+        command.encode()
+        ticket = Ticket(command, loop)
+        self._committer.submit(ticket)
+        return ticket
 
-    def now(self) -> datetime:
-        """The time of a change: never before that of an earlier one, whatever the clock does."""
-        self._last_moment = max(self._last_moment, datetime.now(UTC))
-        return self._last_moment
+    def run(self, command: Command) -> Any:
+        """Do a change and wait until it is acknowledged.
 
-    def state(self, session_id: str) -> SessionState:
-        """The session's state, from memory or from the file; a fresh one for a new session."""
-        state = self._states.get(session_id)
-        if state is not None:
-            self._states.move_to_end(session_id)
-            return state
-        self.connection()
-        with self._damage(session_id):
-            try:
-                state = load_state(self._writer, session_id)
-            except duckdb.FatalException:
-                # DuckDB gave up the connection because of an earlier error, not the file.
-                self._reopen()
-                state = load_state(self._writer, session_id)
-        if state is None:
-            state = SessionState.new(self.next_id(), session_id)
-        self._states[session_id] = state
-        self._trim(state)
-        return state
+        Returns:
+            The operation's answer; None for an append.
 
-    def _trim(self, state: SessionState) -> None:
-        """Count a state anew and forget those not used for longest, down to the bound."""
-        size = state.byte_count + 1000  # an empty session takes room as well
-        self._cached_bytes += size - self._counted.get(state.session_id, 0)
-        self._counted[state.session_id] = size
-        while self._cached_bytes > self._cache_bytes and len(self._states) > 1:
-            self.forget(next(iter(self._states)))
-
-    def change(
-        self,
-        session_id: str,
-        apply: Callable[[SessionState], _T],
-        *,
-        statements: Callable[[], list[Statement]] = list,
-    ) -> _T:
-        """Run `apply` on the session's state and write the rows that it leaves, all or nothing.
-
-        Args:
-            session_id: The session to change.
-            apply: Changes the state in memory and leaves rows in it.
-            statements: Gives further statements for the same transaction. Called after `apply`;
-                they run before its rows are appended.
+        Raises:
+            StoreWriteError: It failed; nothing was stored.
+            DuckstoreError: What the operation says against it.
         """
-        with self._lock:
-            self.connection()
-            state = self.state(session_id)
-            try:
-                result = apply(state)
-                with write_errors(self.path):
-                    self._write(state, statements())
-            except BaseException as error:
-                self.forget(session_id)
-                if isinstance(error.__cause__, duckdb.FatalException):
-                    self._reopen()
-                    if str(error.__cause__).startswith(_COMMITTED):
-                        return result
-                raise
-            if session_id in self._states:
-                self._trim(state)
-            return result
-
-    def _write(self, state: SessionState, statements: list[Statement]) -> None:
-        renames: list[Statement] = [
-            ("update branch_rows set name = ? where branch_id = ?", [name, branch_id])
-            for branch_id, name in state.renamed.items()
-        ]
-        if not (state.rows or renames or statements):
-            return
-        self._writer.begin()
+        first = self._requests.begin(command)
+        if first is not command:
+            return self._requests.answer(first, self.answer)
         try:
-            for sql, values in statements:
-                self._writer.execute(sql, values)
-            for table, rows in state.rows.items():
-                if not rows:
-                    continue
-                appender = self._appenders[table]
-                appender.append_rows(rows)
-                appender.flush()
-            for sql, values in renames:
-                self._writer.execute(sql, values)
-            self._writer.commit()
+            self.submit(command).wait()
         except BaseException:
-            for appender in self._appenders.values():
-                appender.clear()
-            self._roll_back()
+            self._requests.fail(command)
             raise
-        state.rows.clear()
-        state.renamed.clear()
+        self._requests.done(command)
+        return self.answer(command)
 
-    def _roll_back(self) -> None:
-        try:
-            self._writer.rollback()
-        except duckdb.Error:
-            # The transaction is gone already: DuckDB ended it when the commit failed.
-            self._forget_all()
+    def answer(self, command: Command) -> Any:
+        """What an acknowledged command led to."""
+        if command.operation == "add":
+            return None
+        while not command.is_applied:
+            with self.sessions.state(command.session_id) as found:
+                if not isinstance(found, Command):
+                    continue
+            self._folding.fold(found.number)
+        if command.error is not None:
+            raise command.error
+        return command.answer
 
-    def _reopen(self) -> None:
-        """Open the file again after an error that made DuckDB give up the connection."""
-        self.close()
-        self._open()
+    def _commit(self, commands: list[Command]) -> None:
+        """Write a group into the journal; called by the committer's thread."""
+        if self._folding.backlog > MOST_BACKLOG:
+            with suppress(errors.DuckstoreError):  # those who ask in SQL are told
+                self._folding.fold(self._number - MOST_BACKLOG // 2)
+        if self._journal is not None and not self._journal.is_sound:
+            self._folding.run(self._folding.merge)
+        with self._journal_lock:
+            self.check_usable()
+            self._begin_journal()
+            number, next_id = self._number, self._next_id
+            self._moment = max(self._moment, time.time_ns() // 1000)
+            records = []
+            for command in commands:
+                number += 1
+                records.append(command.place(number, next_id, self._moment))
+                next_id += command.id_count
+            if self._journal is not None:
+                with write_errors(self.path):
+                    self._journal.append(
+                        commands[0].number, records, sync=any(c.sync for c in commands)
+                    )
+                faults.at("journal.synced")
+            self._number, self._next_id = number, next_id
+            self._folding.add(commands)
 
-    def forget(self, session_id: str) -> None:
-        """Drop a session's state from memory; the next use reads it from the file."""
-        with self._lock:
-            if self._states.pop(session_id, None) is not None:
-                self._cached_bytes -= self._counted.pop(session_id, 0)
+    def _begin_journal(self) -> None:
+        """Make the journal when there is something to write: who only asks leaves no file."""
+        if self._journal is None and self.path != MEMORY:
+            with write_errors(self.path):
+                self._journal = Journal.create(
+                    journal_path(self.path), self._file.store_id, self._number + 1, []
+                )
 
-    def _forget_all(self) -> None:
-        self._states.clear()
-        self._counted.clear()
-        self._cached_bytes = 0
+    def _cut(self) -> None:
+        """Drop from the journal what the file has."""
+        if self._journal is None:
+            return
+        with self._journal_lock:
+            waiting = self._folding.waiting()
+            number = waiting[0].number if waiting else self._number + 1
+            self._journal.cut(number, [command.record for command in waiting])
 
     # Reading ---------------------------------------------------------------------------------
+
+    def texts_now(self, session_id: str, limit: int | None) -> Texts | None:
+        """The latest raw items of a session's path, if nothing has to be waited for."""
+        self.check_usable()
+        return self.sessions.texts_now(session_id, limit)
+
+    def texts(self, session_id: str, limit: int | None) -> Texts:
+        """The latest raw items of a session's path, in order."""
+        while True:
+            self.check_usable()
+            found = self.sessions.texts(session_id, limit)
+            if isinstance(found, Texts):
+                return found
+            self._folding.fold(found.number)
 
     @contextmanager
     def session(self, session_id: str) -> Iterator[SessionState]:
         """The session's state while nothing else changes it. For reading only."""
-        with self._lock:
-            self.connection()
-            yield self.state(session_id)
+        while True:
+            self.check_usable()
+            with self.sessions.state(session_id) as found:
+                if isinstance(found, SessionState):
+                    yield found
+                    return
+            self._folding.fold(found.number)
 
-    def go_to(self, state: SessionState, branch: Branch) -> None:
-        """Make `branch` the state's current one and read its path. For use inside `change`."""
-        state.current = branch
-        with self._damage(state.session_id):
-            state.set_path(load_path(self._writer, state.session_key, branch))
+    def fold(self) -> None:
+        """Have the file hold everything that was acknowledged so far.
+
+        Raises:
+            StoreWriteError: It cannot be written now; the journal keeps it.
+        """
+        self.check_usable()
+        self._folding.fold(self._number)
 
     @contextmanager
-    def _damage(self, session_id: str) -> Iterator[None]:
-        """Say of a session that cannot be read what that means."""
-        try:
-            yield
-        except (duckdb.Error, KeyError) as error:
-            raise errors.DamagedStoreError(
-                f"session {session_id!r} cannot be read from {self.path}: "
-                f"{type(error).__name__}: {error}. Run `duckstore check` on a copy of the file"
-            ) from error
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor on one consistent state that holds everything acknowledged so far.
+
+        Raises:
+            SQLError: DuckDB refuses what was run on it.
+        """
+        self.fold()
+        with self._file.reading() as cursor:
+            yield cursor
+
+    @contextmanager
+    def snapshot(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor that sees everything acknowledged so far and is in no transaction yet."""
+        self.fold()
+        with self._file.cursor() as cursor:
+            yield cursor
+
+    def rewrite(self, copy: Callable[[duckdb.DuckDBPyConnection, str], str]) -> None:
+        """Put a copy of the file in its place, between two folds and with nobody reading.
+
+        Args:
+            copy: Makes the copy with a cursor and the store's id, and returns its path.
+
+        Raises:
+            StoreBusyError: Queries did not end in time.
+            StoreWriteError: The copy could not be made; the file is as it was.
+        """
+        self.check_usable()
+
+        def task() -> None:
+            with self._file.cursor() as cursor:
+                aside = copy(cursor, self._file.store_id)
+            with self._file.alone(WAIT_SECONDS):
+                self._file.replace(aside)
+            self.sessions.reopened()
+            self._cut()
+
+        self._folding.run(task)
+
+    def forget(self, session_id: str) -> None:
+        """Drop a session from memory; the next use reads it from the file."""
+        self.fold()
+        self.sessions.memory.forget(session_id)
+
+    # Life ------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Fold everything and close the file. A second call does nothing.
+
+        What cannot be folded stays in the journal for the next opening.
+        """
+        if self._is_closed or os.getpid() != self._pid:
+            return
+        self._committer.drain()
+        with self._journal_lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        faults.at("close.begin")
+        self._folding.end()
+        is_whole = self._file.folded == self._number
+        self._file.close()
+        faults.at("close.closed")
+        if self._journal is not None:
+            self._journal.close()
+            if is_whole and not self._file.log_size:
+                faults.at("journal.remove")
+                with suppress(OSError):
+                    os.remove(journal_path(self.path))
+
+    def abandon(self) -> None:
+        """Let go in a forked child of what is the parent's."""
+        if self._journal is not None:
+            self._journal.close()
+        self._file.abandon()

@@ -6,8 +6,10 @@
     │   ├── NotADatabaseError          the file is no DuckDB database
     │   ├── NotAStoreError             a DuckDB database, but not one of duckstore's
     │   ├── NewerSchemaError           written by a later duckstore
-    │   ├── StoreLockedError           another process holds the file
-    │   ├── DamagedStoreError          DuckDB cannot read what is in the file
+    │   ├── StoreLockedError           a process that does not share it holds the file
+    │   ├── StoreBusyError             the process that has it open does not answer in time
+    │   ├── StoreReadOnlyError         a change of a store that was opened for reading
+    │   ├── DamagedStoreError          DuckDB or the journal cannot be read
     │   └── StoreWriteError            a write failed (disk full, I/O); nothing was stored
     ├── ClosedError                    used after close() (also RuntimeError)
     ├── ForkedError                    used in a forked child (also RuntimeError)
@@ -44,9 +46,11 @@ __all__ = [
     "QueryError",
     "QueryFileError",
     "SQLError",
+    "StoreBusyError",
     "StoreError",
     "StoreLockedError",
     "StorePathError",
+    "StoreReadOnlyError",
     "StoreWriteError",
     "UnknownQueryError",
 ]
@@ -77,11 +81,19 @@ class NewerSchemaError(StoreError):
 
 
 class StoreLockedError(StoreError):
-    """Another process holds the file open."""
+    """A process that does not share it holds the file open."""
+
+
+class StoreBusyError(StoreError, TimeoutError):
+    """The process that has the store open does not answer in time."""
+
+
+class StoreReadOnlyError(StoreError):
+    """A store that was opened for reading only was to be changed."""
 
 
 class DamagedStoreError(StoreError):
-    """DuckDB cannot read what is in the file."""
+    """The file, DuckDB's log or the journal cannot be read."""
 
 
 class StoreWriteError(StoreError):
@@ -130,3 +142,11 @@ class ImportFileError(DuckstoreError, ValueError):
 
 class MissingPackageError(DuckstoreError, ImportError):
     """An optional package is needed for this and is not installed."""
+
+
+def by_name(name: str, text: str) -> DuckstoreError:
+    """The error of that class, as another process raised it."""
+    kind = globals().get(name)
+    if isinstance(kind, type) and issubclass(kind, DuckstoreError):
+        return kind(text)
+    return DuckstoreError(f"{name}: {text}")

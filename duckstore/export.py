@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from duckstore import errors
-from duckstore.database import reading
 from duckstore.engine import Engine
 from duckstore.schema import RELATIONS
 
@@ -50,7 +49,7 @@ def export_parquet(engine: Engine, folder: Path) -> dict[str, int]:
         folder.mkdir(parents=True, exist_ok=True)
         # Inside the folder, so that the files are on its disk and a rename is all it takes.
         with TemporaryDirectory(prefix=".export-", dir=folder) as parts:
-            with reading(engine.connection()) as cursor:
+            with engine.reading() as cursor:
                 for relation in RELATIONS:
                     counts[relation] = _write(cursor, relation, Path(parts) / f"{relation}.parquet")
             _put_in_place(Path(parts), folder)
@@ -77,8 +76,8 @@ def _write(cursor: duckdb.DuckDBPyConnection, relation: str, path: Path) -> int:
         for name, kind, *_ in cursor.execute(f"describe {relation}").fetchall()
     )
     target = str(path).replace("'", "''")
-    row = cursor.execute(
+    rows = cursor.execute(
         f"copy (select {columns} from {relation} order by {_ORDER[relation]})"
         f" to '{target}' (format parquet, compression zstd)"
-    ).fetchone()
-    return int(row[0]) if row else 0
+    ).fetchall()
+    return int(rows[0][0])

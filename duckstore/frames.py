@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from duckstore import errors
-from duckstore.database import reading
 from duckstore.engine import Engine
+from duckstore.rows import Attend, interruptible
 
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["frame", "lazy_frame", "statement_of"]
+__all__ = ["frame", "lazy_frame", "read_stream", "statement_of", "write_stream"]
+
+BATCH_ROWS = 50_000
+"""Rows that go to another process at a time."""
 
 
 def _polars() -> Any:
@@ -85,7 +91,12 @@ def _kind(statement: duckdb.Statement) -> str:
     return explained[0].type.name if len(explained) == 1 else "EXPLAIN of nothing"
 
 
-def frame(engine: Engine, sql: str, parameters: dict[str, Any]) -> polars.DataFrame:
+def frame(
+    engine: Engine,
+    sql: str,
+    parameters: Mapping[str, Any] | None,
+    attend: Attend[Any] = interruptible,
+) -> polars.DataFrame:
     """Run one reading statement and return its rows as a polars DataFrame.
 
     Raises:
@@ -94,9 +105,18 @@ def frame(engine: Engine, sql: str, parameters: dict[str, Any]) -> polars.DataFr
         MissingPackageError: polars or pyarrow is not installed.
     """
     _polars()
+    with _relation(engine, sql, parameters) as (cursor, relation):
+        result: polars.DataFrame = attend(cursor, relation.pl)
+        return result
+
+
+@contextmanager
+def _relation(
+    engine: Engine, sql: str, parameters: Mapping[str, Any] | None
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation]]:
     statement_of(sql)
-    with reading(engine.connection()) as cursor:
-        relation = cursor.sql(sql, params=parameters or None)
+    with engine.reading() as cursor:
+        relation = cursor.sql(sql, params=dict(parameters) if parameters else None)
         if relation is None:
             raise errors.SQLError("the statement returns no rows: use select")
         for column, kind in zip(relation.columns, map(str, relation.types), strict=True):
@@ -105,7 +125,46 @@ def frame(engine: Engine, sql: str, parameters: dict[str, Any]) -> polars.DataFr
                     f"column {column!r} is of type {kind}, which data frames do not have: cast it, "
                     "to varchar or, for an interval, with epoch(...) to seconds"
                 )
-        result: polars.DataFrame = relation.pl()
+        yield cursor, relation
+
+
+def write_stream(
+    engine: Engine,
+    sql: str,
+    parameters: Mapping[str, Any] | None,
+    attend: Attend[Any],
+    sink: Any,
+) -> None:
+    """Write the rows of a statement into a file-like object, as a stream of Arrow batches.
+
+    Raises:
+        SQLError, MissingPackageError: As `frame`.
+    """
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise errors.MissingPackageError(
+            f"the process {os.getpid()} that has the store open needs pyarrow to hand a data frame "
+            "to another one, and has it not: pip install 'duckstore[polars]' there"
+        ) from error
+    with _relation(engine, sql, parameters) as (cursor, relation):
+        reader = attend(cursor, partial(relation.to_arrow_reader, BATCH_ROWS))
+        with pyarrow.ipc.new_stream(sink, reader.schema) as stream:
+            while True:
+                try:
+                    batch = attend(cursor, reader.read_next_batch)
+                except StopIteration:
+                    return
+                stream.write_batch(batch)
+
+
+def read_stream(source: Any) -> polars.DataFrame:
+    """The frame that `write_stream` wrote."""
+    pl = _polars()
+    import pyarrow
+
+    with pyarrow.ipc.open_stream(source) as stream:
+        result: polars.DataFrame = pl.from_arrow(stream.read_all())
         return result
 
 
@@ -113,16 +172,20 @@ def frame(engine: Engine, sql: str, parameters: dict[str, Any]) -> polars.DataFr
 _FOREIGN = re.compile(r"\b(?:INTERVAL|UNION|VARIANT|BIGNUM|BIT)\b")
 
 
-def lazy_frame(engine: Engine, relation: str) -> polars.LazyFrame:
+def lazy_frame(ask: Callable[[str], polars.DataFrame], relation: str) -> polars.LazyFrame:
     """A LazyFrame over one relation, read when it is collected.
 
     Only the columns that the plan needs are read from DuckDB; so is only the number of rows that
     a `head` asks for.
+
+    Args:
+        ask: Runs a statement on the store.
+        relation: One of `RELATIONS`.
     """
     pl = _polars()
     from polars.io.plugins import register_io_source
 
-    schema = frame(engine, f"select * from {relation} limit 0", {}).schema
+    schema = ask(f"select * from {relation} limit 0").schema
 
     def read(
         with_columns: list[str] | None,
@@ -132,7 +195,7 @@ def lazy_frame(engine: Engine, relation: str) -> polars.LazyFrame:
     ) -> Iterator[polars.DataFrame]:
         columns = ", ".join(f'"{name}"' for name in with_columns) if with_columns else "*"
         rows = f" limit {n_rows}" if n_rows is not None and predicate is None else ""
-        data = frame(engine, f"select {columns} from {relation}{rows}", {})
+        data = ask(f"select {columns} from {relation}{rows}")
         if predicate is not None:
             data = data.filter(predicate)
         yield data if n_rows is None else data.head(n_rows)

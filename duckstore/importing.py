@@ -24,13 +24,11 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from duckstore import errors
-from duckstore.batch import Entry
-from duckstore.branch import Branch
-from duckstore.conversation import Conversation, new_items
+from duckstore.access import Access
+from duckstore.command import Command
+from duckstore.conversation import Conversation, encode_items
 from duckstore.encoding import readable
-from duckstore.engine import Engine
-from duckstore.path import SessionState
-from duckstore.telemetry import ResponseFacts, Usage
+from duckstore.operations import ALREADY, chains
 
 __all__ = ["ImportReport", "SkippedLine", "import_jsonl", "import_tree"]
 
@@ -55,12 +53,12 @@ class ImportReport:
 
 
 def import_jsonl(
-    engine: Engine, path: Path, progress: Callable[[int], None] | None = None
+    access: Access, path: Path, progress: Callable[[int], None] | None = None
 ) -> ImportReport:
     """Import a file of JSON lines, plain or gzip.
 
     Args:
-        engine: The store to write to.
+        access: The store to write to.
         path: The file.
         progress: Called after each line with the number of bytes of the file read so far.
 
@@ -73,7 +71,7 @@ def import_jsonl(
         try:
             if isinstance(value, dict) and "items" in value:
                 name = value.get("session_id") or f"{_stem(path)}:{number}"
-                report.item_count += _import_conversation(engine, name, value)
+                report.item_count += _import_conversation(access, name, value)
                 report.session_count += 1
             elif isinstance(value, dict) and ("type" in value or "role" in value):
                 loose.append(value)
@@ -84,7 +82,7 @@ def import_jsonl(
         if progress is not None:
             progress(done)
     if loose:
-        _import_loose(engine, _stem(path), loose, report)
+        _import_loose(access, _stem(path), loose, report)
     if not report.session_count and all(_is_unreadable(line) for line in report.skipped):
         first = report.skipped[0].reason if report.skipped else "it is empty"
         raise errors.ImportFileError(
@@ -92,9 +90,6 @@ def import_jsonl(
             "of items, or each an item; the README shows one"
         )
     return report
-
-
-ALREADY = "is in the store already"
 
 
 def _is_unreadable(line: SkippedLine) -> bool:
@@ -134,15 +129,15 @@ def _stem(path: Path) -> str:
     return path.name.removesuffix(".gz").removesuffix(".jsonl")
 
 
-def _import_loose(engine: Engine, name: str, items: list[Any], report: ImportReport) -> None:
+def _import_loose(access: Access, name: str, items: list[Any], report: ImportReport) -> None:
     try:
-        report.item_count += _import_conversation(engine, name, {"items": items})
+        report.item_count += _import_conversation(access, name, {"items": items})
         report.session_count += 1
     except (errors.ImportFileError, errors.ItemError) as error:
         report.skipped.append(SkippedLine(1, str(error)))
 
 
-def _import_conversation(engine: Engine, session_id: Any, line: Mapping[str, Any]) -> int:
+def _import_conversation(access: Access, session_id: Any, line: Mapping[str, Any]) -> int:
     items, parents = line["items"], line.get("parents")
     if not isinstance(items, list):
         raise errors.ImportFileError(f"items is a {type(items).__name__} and not a list")
@@ -150,8 +145,8 @@ def _import_conversation(engine: Engine, session_id: Any, line: Mapping[str, Any
         raise errors.ImportFileError("it has no items")
     meta = line.get("meta") if isinstance(line.get("meta"), dict) else {}
     import_tree(
-        engine,
-        Conversation(engine, session_id).session_id,
+        access,
+        Conversation(access, session_id).session_id,
         items,
         _checked_parents(parents, len(items)),
         source=line.get("source") if isinstance(line.get("source"), str) else None,
@@ -177,7 +172,7 @@ def _checked_parents(parents: Any, count: int) -> list[int]:
 
 
 def import_tree(
-    engine: Engine,
+    access: Access,
     session_id: str,
     items: Sequence[Any],
     parents: Sequence[int],
@@ -191,7 +186,7 @@ def import_tree(
     The path that ends with the last item becomes the session's path, named "main".
 
     Args:
-        engine: The store to write to.
+        access: The store to write to.
         session_id: The new session.
         items: The items, in the order in which they were said.
         parents: For each item the index of the one before it, or -1.
@@ -204,71 +199,15 @@ def import_tree(
         ImportFileError: The store has a session of that id.
         ItemError: An item is not JSON.
     """
-    new = new_items(items)
+    raws = encode_items(items)
     # DuckDB reads neither NaN nor lone surrogates: one such row would close the whole relation.
     plain = json.loads(json.dumps(dict(metadata or {})), parse_constant=lambda _: None)
-    attributes = readable(json.dumps(plain, ensure_ascii=False))
-
-    def apply(state: SessionState) -> None:
-        if state.is_stored:
-            raise errors.ImportFileError(f"session {session_id!r} {ALREADY}")
-        now = engine.now()
-        state.create(now, source=source, metadata=attributes)
-        entries: list[Entry] = []
-        homes: list[Branch] = []
-        responses: list[int] = []
-        for first, end in _chains(parents):
-            _go_to(state, parents[first], parents, entries, homes)
-            responses += state.append(new[first:end], engine.next_id, now, operation="import")
-            entries += state.path[len(state.path) - (end - first) :]
-            homes += [state.current] * (end - first)
-        if len(state.branches) > 1:
-            state.name_after_current()
-        state.rows["response_rows"] += _usage_rows(state, responses, usage or (), attributes)
-
-    engine.change(session_id, apply)
-
-
-def _chains(parents: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Stretches of items that follow each other, as half-open ranges."""
-    first = 0
-    for index in range(1, len(parents) + 1):
-        if index == len(parents) or parents[index] != index - 1:
-            yield first, index
-            first = index
-
-
-def _go_to(
-    state: SessionState,
-    index: int,
-    parents: Sequence[int],
-    entries: Sequence[Entry],
-    homes: Sequence[Branch],
-) -> None:
-    """Let the state's path end at the item of that index."""
-    if index < 0 and not entries:
-        return
-    path: list[Entry] = []
-    at = index
-    while at >= 0:
-        path.append(entries[at])
-        at = parents[at]
-    state.current = homes[index] if index >= 0 else state.branches[state.session_key]
-    state.set_path(reversed(path))
-
-
-def _usage_rows(
-    state: SessionState, responses: Sequence[int], usage: Sequence[Any], metadata: str
-) -> list[tuple[Any, ...]]:
-    """Rows of token usage, where each response has its own."""
-    if len(usage) != len(responses):
-        return []
-    models = json.loads(metadata).get("models")
-    model = models[0] if isinstance(models, list) and len(models) == 1 else None
-    return [
-        ResponseFacts(
-            usage=Usage.of_json(tokens), model=model if isinstance(model, str) else None
-        ).row(response_id, state.session_key)
-        for response_id, tokens in zip(responses, usage, strict=True)
-        if isinstance(tokens, dict)
-    ]
+    values = {
+        "parents": list(parents),
+        "source": source,
+        "metadata": readable(json.dumps(plain, ensure_ascii=False)),
+        "usage": list(usage) if usage is not None else None,
+    }
+    # A key, a branch and a move for each stretch, and the items.
+    id_count = len(raws) + 1 + 2 * sum(1 for _ in chains(parents))
+    access.run(Command("import", session_id, values, raws, id_count, access.is_durable))

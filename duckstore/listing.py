@@ -14,10 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from duckstore import errors
+from duckstore.access import Access
 from duckstore.conversation import Conversation
-from duckstore.database import reading
-from duckstore.engine import Engine, Statement
-from duckstore.path import SessionState
 
 __all__ = ["SessionInfo", "list_sessions", "update_session"]
 
@@ -44,7 +42,7 @@ class SessionInfo:
 
 
 def list_sessions(
-    engine: Engine,
+    access: Access,
     *,
     search: str | None,
     user_id: str | None,
@@ -77,21 +75,20 @@ def list_sessions(
         )
         values[f"value_{number}"] = _json("metadata", value)
     direction = "desc" if descending else "asc"
-    with reading(engine.connection()) as cursor:
-        rows = cursor.execute(
-            f"""
-            select
-                session_id, title, user_id, tags, metadata::varchar, source,
-                epoch_us(created_at), epoch_us(updated_at), item_count, run_count,
-                first_user_message,
-            from sessions
-            where {" and ".join(conditions) or "true"}
-            order by {order_by} {direction} nulls last, session_id asc
-            limit $limit offset $offset
-            """,
-            values,
-        ).fetchall()
-    return [_session_info(row) for row in rows]
+    found = access.rows(
+        f"""
+        select
+            session_id, title, user_id, tags, metadata::varchar, source,
+            epoch_us(created_at), epoch_us(updated_at), item_count, run_count,
+            first_user_message,
+        from sessions
+        where {" and ".join(conditions) or "true"}
+        order by {order_by} {direction} nulls last, session_id asc
+        limit $limit offset $offset
+        """,
+        values,
+    )
+    return [_session_info(row) for row in found.rows]
 
 
 # Upper and then lower: letters with two lower case forms (a final sigma) become one.
@@ -115,7 +112,7 @@ _METADATA_CONDITION = """(
 
 
 def update_session(
-    engine: Engine,
+    access: Access,
     session_id: str,
     *,
     title: str | None,
@@ -137,22 +134,7 @@ def update_session(
         if not isinstance(metadata, Mapping):
             raise errors.ArgumentError(f"metadata is {metadata!r}: give a dict")
         values["metadata"] = _json("metadata", dict(metadata))
-    statements: list[Statement] = []
-
-    def apply(state: SessionState) -> None:
-        if not state.is_stored:
-            state.create(engine.now(), **values)
-            return
-        statements.extend(
-            (
-                f"update session_rows set {name} = ? where session_key = ?",
-                [value, state.session_key],
-            )
-            for name, value in values.items()
-        )
-
-    session_id = Conversation(engine, session_id).session_id
-    engine.change(session_id, apply, statements=lambda: statements)
+    Conversation(access, session_id).update(values)
 
 
 def _count(name: str, value: Any) -> int:

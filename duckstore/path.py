@@ -26,6 +26,7 @@ from typing import Any
 
 from duckstore.batch import Batch, Entry, NewItem
 from duckstore.branch import Branch, Kind, Stretch
+from duckstore.encoding import is_exact
 from duckstore.schema import OPEN_END
 
 __all__ = ["SessionState"]
@@ -49,17 +50,25 @@ class SessionState:
     answered: dict[int, int] = field(default_factory=dict)
     """How many outputs each call has had, on any path, by the call's item id."""
     byte_count: int = 0
+    is_exact: bool = True
+    """Whether orjson gives equal values for the raw items of the path."""
+    has_moved: bool = False
+    """Whether its path was ever changed otherwise than by appending to it."""
     is_stored: bool = True
     """Whether the session's own row is in the file (or among `rows`)."""
 
     @classmethod
-    def new(cls, session_key: int, session_id: str) -> SessionState:
-        """The state of a session without items: its first branch and nothing on it."""
-        root = Branch(session_key, "main", None, 0, "root", tip=0)
-        return cls(session_key, session_id, {root.branch_id: root}, root, is_stored=False)
+    def new(cls, session_id: str) -> SessionState:
+        """The state of a session that is not stored: its first branch and nothing on it.
+
+        It gets its key when it is created.
+        """
+        root = Branch(0, "main", None, 0, "root", tip=0)
+        return cls(0, session_id, {root.branch_id: root}, root, is_stored=False)
 
     def create(
         self,
+        next_id: Callable[[], int],
         now: datetime,
         *,
         title: str | None = None,
@@ -72,12 +81,21 @@ class SessionState:
         if self.is_stored:
             return
         self.is_stored = True
+        self.session_key = self.current.branch_id = next_id()
+        self.branches = {self.session_key: self.current}
         attributes = (title, user_id, tags, metadata, source)
         parent = (None, None)  # the session and item that it was forked from
         self.rows["session_rows"].append(
             (self.session_key, self.session_id, now, *attributes, *parent)
         )
         self.rows["branch_rows"].append(self.branch_row(self.current, now))
+
+    def unstore(self) -> None:
+        """Be as a session that was never stored."""
+        fresh = SessionState.new(self.session_id)
+        self.session_key, self.is_stored, self.has_moved, self.answered = 0, False, False, {}
+        self.branches, self.current = fresh.branches, fresh.current
+        self.set_path([])
 
     def name_after_current(self) -> None:
         """Name the current branch "main" and the others after it, in the order they began."""
@@ -102,6 +120,7 @@ class SessionState:
         self, operation: str, came_from: tuple[int, int], next_id: Callable[[], int], now: datetime
     ) -> None:
         """Add the row of a change of the path: from where, to the current branch's head."""
+        self.has_moved = True
         self.rows["move_rows"].append(
             (
                 next_id(),
@@ -121,6 +140,8 @@ class SessionState:
         """Put an entry at the end of the path and keep the open calls in step."""
         self.path.append(entry)
         self.byte_count += len(entry.raw) + 400
+        if self.is_exact and not is_exact(entry.raw):
+            self.is_exact = False
         if entry.pairing_key is None:
             return
         if entry.is_call:
@@ -135,6 +156,7 @@ class SessionState:
     def set_path(self, entries: Iterable[Entry]) -> None:
         """Replace the whole path."""
         self.path, self.open_calls, self.byte_count = [], defaultdict(list), 0
+        self.is_exact = True
         for entry in entries:
             self.push(entry)
 

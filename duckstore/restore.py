@@ -17,22 +17,49 @@ from duckstore.branch import Branch, Stretch
 from duckstore.items import TOOL_SEARCH_KEY
 from duckstore.path import SessionState
 from duckstore.schema import OPEN_END
+from duckstore.session_index import Place
 
-__all__ = ["last_id", "load_path", "load_state"]
+__all__ = ["last_id", "load_path", "load_state", "load_texts"]
 
 
-def load_state(cursor: duckdb.DuckDBPyConnection, session_id: str) -> SessionState | None:
-    """The state of a stored session, or None where there is no such session."""
-    row = cursor.execute(
-        "select session_key from session_rows where session_id = ?", [session_id]
-    ).fetchone()
-    if row is None:
-        return None
-    key = row[0]
-    branches = _load_branches(cursor, key)
-    branch = branches[_follow_moves(cursor, key, branches)]
-    state = SessionState(key, session_id, branches, branch)
-    state.set_path(load_path(cursor, key, branch))
+def load_texts(cursor: duckdb.DuckDBPyConnection, place: Place) -> list[str]:
+    """The raw items of a session that never went another way, in order."""
+    rows = cursor.execute(
+        "select item_id, item from item_rows"
+        " where session_key = ? and item_id between ? and ?",
+        [place.session_key, place.session_key, place.last_id],
+    ).fetchall()
+    rows.sort()
+    return [raw for _, raw in rows]
+
+
+def load_state(
+    cursor: duckdb.DuckDBPyConnection, session_id: str, place: Place | None = None
+) -> SessionState | None:
+    """The state of a stored session, or None where there is no such session.
+
+    Args:
+        cursor: Where to read.
+        session_id: The session.
+        place: Where it lies, if that is known: this saves most of the questions.
+    """
+    if place is None:
+        rows = cursor.execute(
+            "select session_key from session_rows where session_id = ?", [session_id]
+        ).fetchall()
+        if not rows:
+            return None
+        place = Place(rows[0][0], OPEN_END, is_plain=False)
+    key = place.session_key
+    if place.is_plain:
+        branch = Branch(key, "main", None, 0, "root", tip=0)
+        branches, has_moved = {key: branch}, False
+    else:
+        branches = _load_branches(cursor, key)
+        current, has_moved = _follow_moves(cursor, key, branches)
+        branch = branches[current]
+    state = SessionState(key, session_id, branches, branch, has_moved=has_moved)
+    state.set_path(load_path(cursor, key, branch, place.last_id))
     if len(branches) == 1 and branch.end == OPEN_END:
         branch.tip = len(state.path)
         state.answered = {e.answers_item_id: 1 for e in state.path if e.answers_item_id is not None}
@@ -68,24 +95,27 @@ def _load_branches(cursor: duckdb.DuckDBPyConnection, key: int) -> dict[int, Bra
     return branches
 
 
-def _follow_moves(cursor: duckdb.DuckDBPyConnection, key: int, branches: dict[int, Branch]) -> int:
-    """Set where each branch ends and return the id of the current one, as the moves left them.
+def _follow_moves(
+    cursor: duckdb.DuckDBPyConnection, key: int, branches: dict[int, Branch]
+) -> tuple[int, bool]:
+    """Set where each branch ends. Returns the current one's id, and whether there are moves.
 
     The views `branch_ends` and `current_branches` say the same; read plainly and followed here,
     the moves cost one short query instead of two aggregates.
     """
-    current = key
+    current, has_moved = key, False
     for operation, from_id, to_id, end in cursor.execute(
         "select operation, from_branch_id, to_branch_id, end_position"
         " from move_rows where session_key = ? order by move_id",
         [key],
     ).fetchall():
+        has_moved = True
         if operation in ("edit", "regenerate", "compact") and from_id in branches:
             branches[from_id].end = OPEN_END
         if to_id is not None:
             current = to_id
             branches[to_id].end = end
-    return current
+    return current, has_moved
 
 
 def _load_tips(cursor: duckdb.DuckDBPyConnection, key: int, branches: dict[int, Branch]) -> None:
@@ -108,7 +138,9 @@ def _load_answered(cursor: duckdb.DuckDBPyConnection, key: int) -> dict[int, int
     )
 
 
-def load_path(cursor: duckdb.DuckDBPyConnection, key: int, branch: Branch) -> list[Entry]:
+def load_path(
+    cursor: duckdb.DuckDBPyConnection, key: int, branch: Branch, last_id: int = OPEN_END
+) -> list[Entry]:
     """The items of a branch's path, from the start to where the branch ends now."""
     stretches = [s for s in branch.lineage if s.archived_at is None]
     stretches.append(Stretch(branch.branch_id, branch.fork_position + 1, OPEN_END))
@@ -120,9 +152,9 @@ def load_path(cursor: duckdb.DuckDBPyConnection, key: int, branch: Branch) -> li
             answers_item_id, call_id, tool_name, part,
             item_type, status, call_index, operation, item
         from item_rows
-        where session_key = ? and item_id >= ?
+        where session_key = ? and item_id between ? and ?
         """,
-        [key, key],
+        [key, key, last_id],
     ).fetchall()
     visible: list[tuple[int, tuple[Any, ...]]] = []
     for row in rows:
@@ -172,7 +204,7 @@ def _entry(row: Sequence[Any], before: Entry | None) -> Entry:
 
 def last_id(cursor: duckdb.DuckDBPyConnection) -> int:
     """The highest id that the store has given out."""
-    row = cursor.execute(
+    rows = cursor.execute(
         """
         select max(id) from (
             select max(session_key) as id from session_rows
@@ -181,5 +213,5 @@ def last_id(cursor: duckdb.DuckDBPyConnection) -> int:
             union all select max(move_id) from move_rows
         )
         """
-    ).fetchone()
-    return int(row[0]) if row and row[0] is not None else 0
+    ).fetchall()
+    return int(rows[0][0] or 0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -19,11 +20,9 @@ import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
 from duckstore import errors
-from duckstore.database import reading
 from duckstore.engine import Engine
-from duckstore.frames import statement_of
 
-__all__ = ["Rows", "fetch", "select"]
+__all__ = ["Attend", "Rows", "fetch", "interruptible"]
 
 _T = TypeVar("_T")
 _Reader = Callable[[Any], Any]
@@ -49,38 +48,41 @@ class Rows:
     """None, booleans, numbers, texts, and lists and dicts of them."""
 
 
-def select(engine: Engine, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
-    """Run one reading statement.
+Attend = Callable[[duckdb.DuckDBPyConnection, Callable[[], _T]], _T]
+"""Has some work of a cursor done, and stops the cursor where nobody wants the result any more."""
+
+
+def fetch(
+    engine: Engine,
+    sql: str,
+    parameters: Mapping[str, Any] | None = None,
+    attend: Attend[Any] | None = None,
+) -> Rows:
+    """Run one statement that reads.
 
     Args:
         engine: The store to ask.
-        sql: The statement; `$name` in it takes the parameter of that name.
+        sql: The statement; `$name` in it takes the parameter of that name. One of a user's must
+            have passed `statement_of`. (Parsing a statement by itself costs 20 ms, a twentieth of
+            what the program may take to start.)
         parameters: Values to bind.
+        attend: Watches over the work; by default for Ctrl-C.
 
     Returns:
         All rows. Timestamps are ISO 8601 texts (those with a time zone in UTC, ending in Z), JSON
         is decoded, and types that Python lacks are the texts that DuckDB writes.
 
     Raises:
-        SQLError: DuckDB refuses the statement, or it does more than read.
+        SQLError: DuckDB refuses the statement.
         KeyboardInterrupt: Ctrl-C was pressed while DuckDB was at work.
     """
-    statement_of(sql)
-    return fetch(engine, sql, parameters)
-
-
-def fetch(engine: Engine, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
-    """The same for a statement of our own, which need not be looked at first.
-
-    Parsing a statement by itself costs 20 ms, a twentieth of what the program may take to start.
-    """
-    with reading(engine.connection()) as cursor:
+    with engine.reading() as cursor:
         relation = cursor.sql(sql, params=dict(parameters) if parameters else None)
         if relation is None:
             raise errors.SQLError("the statement returns no rows: use select")
         names, types = list(relation.columns), list(relation.types)
         casts = ", ".join(f"#{n}::{_target(kind)}" for n, kind in enumerate(types, start=1))
-        found = _interruptible(cursor, relation.project(casts).fetchall)
+        found = (attend or interruptible)(cursor, relation.project(casts).fetchall)
     readers = [_reader(kind) for kind in types]
     return Rows(
         columns=_distinct(names),
@@ -92,8 +94,10 @@ def fetch(engine: Engine, sql: str, parameters: Mapping[str, Any] | None = None)
     )
 
 
-def _interruptible(cursor: duckdb.DuckDBPyConnection, work: Callable[[], _T]) -> _T:
+def interruptible(cursor: duckdb.DuckDBPyConnection, work: Callable[[], _T]) -> _T:
     """Do the work, and stop DuckDB on Ctrl-C: inside a transaction it does not look for that."""
+    if threading.current_thread() is not threading.main_thread():
+        return work()  # only the main thread is told of Ctrl-C
     with ThreadPoolExecutor(1) as worker:
         result = worker.submit(work)
         try:

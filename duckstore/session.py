@@ -1,9 +1,10 @@
 """`DuckDBSession`: the SDK's Session protocol over a store.
 
 It implements the protocol of openai-agents 0.24 without inheriting from it, because importing the
-SDK costs seconds and a notebook or the command line that reads a store does not need it. Every
-method runs the synchronous core in a worker thread. A change that was begun is waited for when
-its caller is cancelled, and only then is the cancellation raised, as the SDK's own sessions do.
+SDK costs seconds and a notebook or the command line that reads a store does not need it. What is
+in memory is read at once, an append waits for the store's own thread, and everything else runs the
+synchronous core in a worker thread. A change that was begun is waited for when its caller is
+cancelled, and only then is the cancellation raised, as the SDK's own sessions do.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from duckstore import errors
+from duckstore.access import Access, Settings
 from duckstore.conversation import Conversation
-from duckstore.engine import Engine
-from duckstore.registry import Settings, acquire, release
+from duckstore.registry import acquire, release
 
 if TYPE_CHECKING:
     import asyncio
@@ -57,18 +58,18 @@ class DuckDBSession:
         *,
         keep_popped: bool = True,
     ) -> None:
-        engine = acquire(db_path, Settings(keep_popped=keep_popped))
+        access = acquire(db_path, Settings(keep_popped=keep_popped))
         try:
-            self._start(session_id, engine, session_settings, db_path)
+            self._start(session_id, access, session_settings, db_path)
         except BaseException:
-            release(engine)
+            release(access)
             raise
-        self._owned_engine: Engine | None = engine
+        self._owned_access: Access | None = access
 
     def _start(
         self,
         session_id: str,
-        engine: Engine,
+        access: Access,
         session_settings: SessionSettings | dict[str, Any] | None,
         db_path: str | PathLike[str],
     ) -> None:
@@ -76,21 +77,21 @@ class DuckDBSession:
         self._session_settings: SessionSettings | None = None
         self.session_settings = session_settings
         self.db_path = db_path
-        self._engine = engine
-        self._conversation = Conversation(engine, session_id)
+        self._access = access
+        self._conversation = Conversation(access, session_id)
         self._is_closed = False
-        self._owned_engine = None
+        self._owned_access = None
 
     @classmethod
     def _of(
         cls,
-        engine: Engine,
+        access: Access,
         session_id: str,
         session_settings: SessionSettings | dict[str, Any] | None,
     ) -> DuckDBSession:
-        """A session on an engine that somebody else holds open."""
+        """A session on an access that somebody else holds open."""
         session = cls.__new__(cls)
-        session._start(session_id, engine, session_settings, engine.path)
+        session._start(session_id, access, session_settings, access.path)
         return session
 
     @property
@@ -131,10 +132,14 @@ class DuckDBSession:
         """
         self._check_open()
         if wrapper is not None:
-            self._engine.observer.notice(wrapper)
+            self._access.observer.notice(wrapper)
         if limit is None and self._session_settings is not None:
             limit = self._session_settings.limit
-        return await _in_thread(partial(self._conversation.items, limit))
+        # What is in memory is read at once: a thread for it would take longer than the reading.
+        items = self._conversation.items_now(limit)
+        if items is None:
+            items = await _in_thread(partial(self._conversation.items, limit))
+        return items
 
     async def add_items(
         self,
@@ -158,12 +163,17 @@ class DuckDBSession:
             ClosedError: The session was closed.
         """
         self._check_open()
-        if not isinstance(items, (str, bytes, dict)):
-            items = list(items)
-        if not items:
+        facts = partial(self._access.observer.facts, wrapper)
+        command = self._conversation.addition(items, lambda has: facts(has_response=has))
+        if command is None:
             return
-        facts = partial(self._engine.observer.facts, wrapper)
-        await _finish(partial(self._conversation.add, items, lambda has: facts(has_response=has)))
+        import asyncio
+
+        acknowledged = self._access.begin(command, asyncio.get_running_loop())
+        if acknowledged is None:
+            await _finish(partial(self._access.run, command))
+        else:
+            await _to_the_end(acknowledged)
 
     async def pop_item(
         self, *, wrapper: RunContextWrapper[Any] | None = None
@@ -196,9 +206,9 @@ class DuckDBSession:
     def close(self) -> Awaitable[None]:
         """Close the session. Works plainly and awaited; a second call does nothing."""
         self._is_closed = True
-        engine, self._owned_engine = self._owned_engine, None
-        if engine is not None:
-            release(engine)
+        access, self._owned_access = self._owned_access, None
+        if access is not None:
+            release(access)
         return _Done()
 
     async def __aenter__(self) -> DuckDBSession:
@@ -213,13 +223,12 @@ class DuckDBSession:
         self.close()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.session_id!r}, {self._engine.path!r})"
+        return f"{type(self).__name__}({self.session_id!r}, {self._access.path!r})"
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise errors.ClosedError(f"{type(self).__name__} is closed")
-        if not self._engine.is_usable:
-            self._engine.connection()  # raises what is the matter with the store
+        self._access.check_usable()
 
     # Compaction: private hooks that the SDK's OpenAIResponsesCompactionSession looks for -------
 
@@ -284,14 +293,20 @@ async def _finish(work: Callable[[], _T]) -> _T:
     """Run a change in a worker thread to its end, and be cancelled only after it."""
     import asyncio
 
-    task = asyncio.ensure_future(asyncio.to_thread(work))
+    return await _to_the_end(asyncio.ensure_future(asyncio.to_thread(work)))
+
+
+async def _to_the_end(change: asyncio.Future[_T]) -> _T:
+    """Wait for a change that was begun, and be cancelled only after it."""
+    import asyncio
+
     cancelled: asyncio.CancelledError | None = None
-    while not task.done():
+    while not change.done():
         try:
-            await asyncio.wait({task})
+            await asyncio.wait({change})
         except asyncio.CancelledError as error:
             cancelled = cancelled or error
     if cancelled is not None:
-        task.exception()  # seen here: the cancellation is what the caller gets
+        change.exception()  # seen here: the cancellation is what the caller gets
         raise cancelled
-    return task.result()
+    return change.result()

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from duckstore import catalogue, errors
-from duckstore.check import Finding, check_store
+from duckstore.access import Access, Settings
+from duckstore.check import Finding
 from duckstore.conversation import Conversation
-from duckstore.database import reading
-from duckstore.engine import Engine
-from duckstore.export import export_parquet
-from duckstore.frames import frame, lazy_frame
+from duckstore.frames import lazy_frame
 from duckstore.importing import ImportReport, import_jsonl
 from duckstore.listing import SessionInfo, list_sessions, update_session
-from duckstore.registry import Settings, acquire, release
+from duckstore.registry import acquire, release
 from duckstore.schema import RELATIONS
 from duckstore.session import DuckDBSession
 
@@ -49,8 +48,16 @@ def open_store(
     memory_limit: str = "1GB",
     threads: int = 2,
     cache_bytes: int = 64 * 1024 * 1024,
+    durability: Literal["full", "relaxed"] = "full",
+    exclusive: bool = False,
+    read_only: bool = False,
+    timeout: float = 30.0,
 ) -> Store:
     """Open the store at `path`, or make it. Available as `duckstore.open`.
+
+    Any number of processes of one user may do so at a time. The first has the file and serves the
+    others; when it goes, one of them takes over. `memory_limit`, `threads` and `cache_bytes` are
+    those of the process that has the file.
 
     Args:
         path: The DuckDB file. `:memory:` makes a store that ends with this object.
@@ -58,27 +65,35 @@ def open_store(
         memory_limit: What DuckDB may use at most, such as "512MB".
         threads: How many threads a query may use.
         cache_bytes: About how many bytes of recently used conversations are kept in memory.
+        durability: "full": what is acknowledged is on disk. "relaxed": it survives the end of the
+            process, however it ends, but not that of the machine.
+        exclusive: Keep other processes out, and make no socket.
+        read_only: Change nothing, and never keep a process that writes from opening the store.
+        timeout: Seconds after which a process that has the store and does not answer is given up.
 
     Raises:
         StorePathError, NotADatabaseError, NotAStoreError, NewerSchemaError, StoreLockedError,
         DamagedStoreError: The file cannot be used; it was not changed.
+        StoreBusyError: The process that has it does not answer.
         ArgumentError: A setting is refused, or differs from that of who has it open already.
     """
-    settings = Settings(memory_limit, threads, cache_bytes, keep_popped)
+    settings = Settings(
+        memory_limit, threads, cache_bytes, keep_popped, durability, exclusive, read_only, timeout
+    )
     return Store(acquire(path, settings))
 
 
 class Store:
     """A file of sessions. Made by `duckstore.open`; closes with `close()` or a `with` block."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, access: Access) -> None:
+        self._access = access
         self._is_closed = False
 
     @property
     def path(self) -> str:
         """The file's full path, or `:memory:`."""
-        return self._engine.path
+        return self._access.path
 
     # Sessions --------------------------------------------------------------------------------
 
@@ -89,11 +104,11 @@ class Store:
         session_settings: SessionSettings | dict[str, Any] | None = None,
     ) -> DuckDBSession:
         """The session of that id, for the SDK's Runner. Nothing is stored before its first item."""
-        return DuckDBSession._of(self._open_engine(), session_id, session_settings)
+        return DuckDBSession._of(self._open_access(), session_id, session_settings)
 
     def conversation(self, session_id: str) -> Conversation:
         """The same session for synchronous code."""
-        return Conversation(self._open_engine(), session_id)
+        return Conversation(self._open_access(), session_id)
 
     def sessions(
         self,
@@ -126,7 +141,7 @@ class Store:
             ArgumentError: A value makes no sense: the message names it.
         """
         return list_sessions(
-            self._open_engine(),
+            self._open_access(),
             search=search,
             user_id=user_id,
             tag=tag,
@@ -162,7 +177,7 @@ class Store:
             ArgumentError: `metadata` is not a JSON object, or another value is not a text.
         """
         update_session(
-            self._open_engine(),
+            self._open_access(),
             session_id,
             title=title,
             user_id=user_id,
@@ -186,7 +201,7 @@ class Store:
             MissingPackageError: polars is not installed.
         """
         query = catalogue.find(name)
-        return frame(self._open_engine(), query.sql, catalogue.bind(query, parameters))
+        return self._open_access().frame(query.sql, catalogue.bind(query, parameters))
 
     def sql(self, text: str, /, **parameters: Any) -> polars.DataFrame:
         """Run one reading SQL statement; `$name` in it takes the parameter of that name.
@@ -196,7 +211,7 @@ class Store:
                 its columns.
             MissingPackageError: polars is not installed.
         """
-        return frame(self._open_engine(), text, parameters)
+        return self._open_access().frame(text, parameters)
 
     def scan(self, relation: str) -> polars.LazyFrame:
         """A polars LazyFrame over one of the relations, read when it is collected.
@@ -209,7 +224,7 @@ class Store:
             raise errors.ArgumentError(
                 f"there is no relation {relation!r}; there are {', '.join(RELATIONS)}"
             )
-        return lazy_frame(self._open_engine(), relation)
+        return lazy_frame(self._open_access().frame, relation)
 
     def queries(self) -> list[QueryInfo]:
         """The catalogue: each query with its title, parameters and the columns it returns.
@@ -217,18 +232,18 @@ class Store:
         Raises:
             QueryFileError: A query file disagrees with its header.
         """
-        with reading(self._open_engine().connection()) as cursor:
-            return [
-                QueryInfo(
-                    query.name,
-                    query.topic,
-                    query.title,
-                    query.description,
-                    query.parameters,
-                    catalogue.check(query, cursor),
-                )
-                for query in catalogue.load_all().values()
-            ]
+        self._open_access()
+        return [
+            QueryInfo(
+                query.name,
+                query.topic,
+                query.title,
+                query.description,
+                query.parameters,
+                catalogue.columns_of(query),
+            )
+            for query in catalogue.load_all().values()
+        ]
 
     def export_parquet(self, folder: str | PathLike[str]) -> dict[str, int]:
         """Write every relation as one Parquet file into `folder`, from one consistent state.
@@ -239,7 +254,7 @@ class Store:
         Raises:
             StorePathError: The folder cannot be written.
         """
-        return export_parquet(self._open_engine(), Path(folder))
+        return self._open_access().export(os.path.abspath(Path(folder).expanduser()))
 
     def import_jsonl(
         self, path: str | PathLike[str], *, progress: Callable[[int], None] | None = None
@@ -258,11 +273,36 @@ class Store:
         Raises:
             ImportFileError: The file cannot be read, or holds no conversation.
         """
-        return import_jsonl(self._open_engine(), Path(path), progress)
+        return import_jsonl(self._open_access(), Path(path), progress)
 
     def check(self) -> list[Finding]:
         """Verify every rule that a store must keep. An empty list means that all hold."""
-        return check_store(self._open_engine())
+        return self._open_access().check()
+
+    def backup(self, path: str | PathLike[str]) -> None:
+        """Write a copy of the store as it is now to `path`, while it is in use.
+
+        The copy is a store of its own: open it, or put it in the place of a lost one.
+
+        Raises:
+            StorePathError: The path is taken or cannot be written; nothing is there.
+        """
+        self._open_access().backup(os.path.abspath(Path(path).expanduser()))
+
+    def compact(self) -> tuple[int, int]:
+        """Write the file anew, without what was deleted, and give its space back.
+
+        Afterwards nothing of what was purged is in the bytes of the file or of its journal.
+        Appends go on meanwhile; questions wait.
+
+        Returns:
+            The file's size in bytes before and after.
+
+        Raises:
+            StoreBusyError: Questions were still running after half a minute.
+            StoreWriteError: There is no room for the new file; the old one stays.
+        """
+        return self._open_access().compact()
 
     # Life ------------------------------------------------------------------------------------
 
@@ -270,12 +310,12 @@ class Store:
         """Let go of the file. A second call does nothing."""
         if not self._is_closed:
             self._is_closed = True
-            release(self._engine)
+            release(self._access)
 
-    def _open_engine(self) -> Engine:
+    def _open_access(self) -> Access:
         if self._is_closed:
             raise errors.ClosedError(f"the store {self.path} is closed: open it again")
-        return self._engine
+        return self._access
 
     def __enter__(self) -> Store:
         return self

@@ -114,3 +114,13 @@ create table move_rows (
     end_position bigint,                    -- the last position visible on to_branch from now on
     created_at timestamptz not null,
 );
+
+-- The latest request of each client process, with what it was told: a client whose owner died
+-- repeats its request, and must neither be told something else nor have it done twice.
+create table request_rows (
+    client_id varchar not null,
+    request_number bigint not null,
+    session_key bigint,
+    answer varchar not null,                -- JSON object: answer, and error as class and text
+    created_at timestamptz not null,
+);

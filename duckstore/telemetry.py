@@ -94,6 +94,27 @@ class ResponseFacts:
     is_live: bool = False
     """Whether the batch comes from a running Runner."""
 
+    def values(self) -> dict[str, Any]:
+        """What is known, as JSON has it; `of_values` reads it back."""
+        known = {
+            "agent_name": self.agent_name,
+            "usage": self.usage and [getattr(self.usage, name) for name in Usage.__slots__],
+            "model": self.model,
+            "trace_id": self.trace_id,
+            "workflow_name": self.workflow_name,
+            "group_id": self.group_id,
+            "is_live": self.is_live,
+        }
+        return {name: value for name, value in known.items() if value}
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Any]) -> ResponseFacts:
+        """The facts that `values` gave."""
+        if not values:
+            return _NOTHING
+        usage = values.get("usage")
+        return cls(**{**values, "usage": Usage(*usage) if usage else None})
+
     @property
     def has_response_row(self) -> bool:
         """Whether anything is known that `response_rows` holds."""
@@ -106,6 +127,9 @@ class ResponseFacts:
         unknown = (None, None, None)  # finish_reason, started_at, ended_at
         trace = (self.trace_id, self.workflow_name, self.group_id)
         return (response_id, session_key, self.model, *counts, *unknown, *trace)
+
+
+_NOTHING = ResponseFacts()
 
 
 class RunObserver:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from duckstore import errors
-from duckstore.engine import Engine
+from duckstore.access import Access
 from duckstore.registry import Settings, acquire, release
-from duckstore.rows import select
+from duckstore.rows import Rows
 
 # One SQL expression of every awkward type, with the value that it must arrive as.
 VALUES: list[tuple[str, Any]] = [
@@ -52,41 +52,45 @@ VALUES: list[tuple[str, Any]] = [
 ]
 
 
+def select(access: Access, sql: str, parameters: dict[str, Any] | None = None) -> Rows:
+    return access.rows(sql, parameters, is_foreign=True)
+
+
 @pytest.fixture
-def engine() -> Iterator[Engine]:
+def access() -> Iterator[Access]:
     opened = acquire(":memory:", Settings())
     yield opened
     release(opened)
 
 
 @pytest.mark.parametrize(("expression", "value"), VALUES, ids=[text for text, _ in VALUES])
-def test_every_type_arrives_as_a_plain_value(engine: Engine, expression: str, value: Any) -> None:
-    assert select(engine, f"select {expression} as x").rows == [(value,)]
+def test_every_type_arrives_as_a_plain_value(access: Access, expression: str, value: Any) -> None:
+    assert select(access, f"select {expression} as x").rows == [(value,)]
 
 
-def test_every_value_can_be_written_as_json(engine: Engine) -> None:
+def test_every_value_can_be_written_as_json(access: Access) -> None:
     """Nothing but None, booleans, numbers, texts, lists and dicts comes out."""
-    found = select(engine, f"select {', '.join(text for text, _ in VALUES)}")
+    found = select(access, f"select {', '.join(text for text, _ in VALUES)}")
     json.dumps([str(v) if isinstance(v, Decimal) else v for v in found.rows[0]], allow_nan=False)
     assert len(found.rows[0]) == len(VALUES)
 
 
-def test_columns_of_one_name_are_told_apart(engine: Engine) -> None:
-    found = select(engine, "select 1 as a, 2 as a, 3 as a_1, 4 as a")
+def test_columns_of_one_name_are_told_apart(access: Access) -> None:
+    found = select(access, "select 1 as a, 2 as a, 3 as a_1, 4 as a")
     assert found.columns == ("a", "a_1", "a_1_1", "a_2")
     assert found.rows == [(1, 2, 3, 4)]
 
 
-def test_parameters_are_bound_and_the_order_is_kept(engine: Engine) -> None:
+def test_parameters_are_bound_and_the_order_is_kept(access: Access) -> None:
     sql = "select range as n, $word as word from range($count) order by n desc"
-    found = select(engine, sql, {"word": "'; drop", "count": 3})
+    found = select(access, sql, {"word": "'; drop", "count": 3})
     assert found.rows == [(2, "'; drop"), (1, "'; drop"), (0, "'; drop")]
     assert found.types == ("BIGINT", "VARCHAR")
 
 
 @pytest.mark.parametrize("sql", ["describe items", "show tables", "explain select 1", "values (1)"])
-def test_every_reading_statement_gives_rows(engine: Engine, sql: str) -> None:
-    assert select(engine, sql).rows
+def test_every_reading_statement_gives_rows(access: Access, sql: str) -> None:
+    assert select(access, sql).rows
 
 
 @pytest.mark.parametrize(
@@ -96,6 +100,6 @@ def test_every_reading_statement_gives_rows(engine: Engine, sql: str) -> None:
         *("copy (select 1) to 'x.csv'", "select $missing", "select '\udcff'", "select 'a'::int"),
     ],
 )
-def test_what_cannot_be_read_is_an_sql_error(engine: Engine, sql: str) -> None:
+def test_what_cannot_be_read_is_an_sql_error(access: Access, sql: str) -> None:
     with pytest.raises(errors.SQLError):
-        select(engine, sql)
+        select(access, sql)

@@ -160,7 +160,7 @@ def test_a_run_is_not_kept_alive(store: duckstore.Store, streamed: bool) -> None
     wrapper = run(talk())
     gc.collect()
     assert wrapper() is None
-    assert len(store._engine.observer._seen) == 0
+    assert len(store._access.observer._seen) == 0
 
 
 # Tools -----------------------------------------------------------------------------------------

@@ -27,13 +27,17 @@ def rows(store: duckstore.Store, sql: str) -> list[tuple[Any, ...]]:
 def spoil(store: duckstore.Store, session_id: str, *positions: int) -> None:
     """Make the items at these positions unreadable, as damage from outside would."""
     marks = ", ".join("?" for _ in positions)
-    with store._engine._lock:
-        store._engine._writer.execute(
+    engine = store._access.engine
+
+    def spoil_rows() -> None:
+        engine._file._writer.execute(
             f"update item_rows set item = '{{broken' where position in ({marks}) and session_key ="
             " (select session_key from session_rows where session_id = ?)",
             [*positions, session_id],
         )
-        store._engine.forget(session_id)
+
+    engine._folding.run(spoil_rows)
+    engine.forget(session_id)
 
 
 # The protocol ----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import duckstore
+from duckstore import faults
 from duckstore.errors import ClosedError
 from tests.samples import assistant, call, output, run, user
 
@@ -39,13 +40,13 @@ def test_a_cancelled_change_is_finished_first(
 ) -> None:
     """Cancelled in its middle, again and again: the change is done, then CancelledError is raised.
 
-    The engine's lock is held from outside, so that the change stands in its middle for sure.
+    The journal's lock is held from outside, so that the change stands in its middle for sure.
     """
 
     async def cancel_in_the_middle() -> None:
         session = store.session("s")
         await session.add_items(THREE)
-        with store._engine._lock:
+        with store._access.engine._journal_lock:
             change = asyncio.ensure_future(OPERATIONS[name](session))
             for _ in range(5):
                 await asyncio.sleep(0)
@@ -63,15 +64,23 @@ def test_a_cancelled_change_is_finished_first(
 def test_a_cancelled_change_that_fails_raises_the_cancellation(store: duckstore.Store) -> None:
     """Whoever cancels gets CancelledError, not the error of what was cancelled."""
 
+    def fail(step: str) -> None:
+        if step == "journal.write":
+            raise OSError("no room")
+
     async def cancel_what_fails() -> None:
-        bad: Any = [object()]
-        change = asyncio.ensure_future(store.session("s").add_items(bad))
-        await asyncio.sleep(0)
-        change.cancel()
+        with store._access.engine._journal_lock:
+            change = asyncio.ensure_future(store.session("s").add_items([user("one")]))
+            await asyncio.sleep(0)
+            change.cancel()
         with pytest.raises(asyncio.CancelledError):
             await change
 
-    run(cancel_what_fails())
+    faults.observe(fail)
+    try:
+        run(cancel_what_fails())
+    finally:
+        faults.observe(None)
     assert store.sessions() == []
 
 

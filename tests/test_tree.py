@@ -28,7 +28,6 @@ from hypothesis.stateful import (
 
 import duckstore
 from duckstore import errors
-from duckstore.database import reading
 from duckstore.restore import load_state
 from tests.samples import assistant, call, output, user
 
@@ -313,7 +312,7 @@ class Tree(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(SESSIONS))
     def forget(self, name: str) -> None:
-        self.store._engine.forget(name)
+        self.store._access.engine.forget(name)
 
     @precondition(lambda self: self.number > 12)
     @rule(name=st.sampled_from(SESSIONS))
@@ -324,7 +323,7 @@ class Tree(RuleBasedStateMachine):
     # What must hold --------------------------------------------------------------------------
 
     def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        with reading(self.store._engine.connection()) as cursor:
+        with self.store._access.engine.reading() as cursor:
             return cursor.execute(sql, list(values)).fetchall()
 
     @invariant()
@@ -334,9 +333,10 @@ class Tree(RuleBasedStateMachine):
     @invariant()
     def memory_is_what_the_file_says(self) -> None:
         """A session that is read again has the path, branches and open calls that it had."""
+        engine = self.store._access.engine
         for name in self.stored_sessions:
-            with self.store._engine.session(name) as held:
-                read = load_state(self.store._engine.connection().cursor(), name)
+            with engine.session(name) as held, engine.snapshot() as cursor:
+                read = load_state(cursor, name)
                 assert read is not None
                 for ours, theirs in zip(held.path, read.path, strict=True):
                     differing = {
@@ -571,7 +571,7 @@ def test_what_follows_a_compaction_of_nothing_is_the_same_after_reading_it_again
     conversation = store.conversation("s")
     conversation.replace_all([user("summary")])
     if forget:
-        store._engine.forget("s")
+        store._access.engine.forget("s")
     conversation.add([assistant("answer")])
     conversation.add([user("question")])
     turns = store.sql("select turn_number from items order by item_id")["turn_number"].to_list()

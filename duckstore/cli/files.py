@@ -46,14 +46,10 @@ from item_rows
 @pass_chosen
 def info(chosen: Chosen) -> None:
     """Tell a store's path, size, version, rows and times."""
-    from duckstore.rows import fetch
-
     with opened(chosen) as it:
         path = it.store.path
         size = os.path.getsize(path) if os.path.exists(path) else None
-        found = fetch(
-            it.engine,
-            _FACTS,
+        found = it.access.rows(_FACTS,
         )
     version, *rows, first, last = found.rows[0]
     record = {"path": path, "file_size_bytes": size, "schema_version": version}

@@ -19,7 +19,7 @@ from duckstore import errors
 from duckstore.cli.output import FORMATS
 
 if TYPE_CHECKING:
-    from duckstore.engine import Engine
+    from duckstore.access import Access
     from duckstore.store import Store
 
 __all__ = [
@@ -47,10 +47,10 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open store, with the engine that rows are read from."""
+    """An open store, with the access that rows are read from."""
 
     store: Store
-    engine: Engine
+    access: Access
 
 
 pass_chosen = click.make_pass_decorator(Chosen, ensure=True)
@@ -102,9 +102,9 @@ def opened(chosen: Chosen, *, make: bool = False) -> Iterator[Opened]:
         )
     if not make and path != MEMORY:
         _must_be_there(os.path.expanduser(path))
-    engine = acquire(path, Settings())
-    with Store(engine) as store:
-        yield Opened(store, engine)
+    access = acquire(path, Settings())
+    with Store(access) as store:
+        yield Opened(store, access)
 
 
 def _must_be_there(path: str) -> None:
@@ -124,14 +124,10 @@ def complete_session(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """The session ids that begin with what was typed, the latest first."""
-    from duckstore.rows import fetch
-
     values: dict[str, Any] = {"start": incomplete}
     try:
         with opened(context.ensure_object(Chosen)) as it:
-            found = fetch(
-                it.engine,
-                "select session_id, coalesce(title, first_user_message) from sessions"
+            found = it.access.rows("select session_id, coalesce(title, first_user_message) from sessions"
                 " where starts_with(session_id, $start) order by updated_at desc limit 50",
                 values,
             )

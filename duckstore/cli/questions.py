@@ -30,14 +30,6 @@ def _underscored(name: str) -> str:
     return name.replace("-", "_")
 
 
-def columns_of(query: catalogue.Query) -> dict[str, str]:
-    """The columns of a query with their types. They are the same in every store: asks an empty."""
-    from duckstore.database import MEMORY, reading
-
-    with opened(Chosen(database=MEMORY)) as it, reading(it.engine.connection()) as cursor:
-        return catalogue.check(query, cursor)
-
-
 class QueryCommand(click.Command):
     """One bundled query; its help lists the columns too."""
 
@@ -54,20 +46,18 @@ class QueryCommand(click.Command):
         format_option(self)
 
     def _answer(self, **given: Any) -> None:
-        from duckstore.rows import fetch
-
         chosen = click.get_current_context().ensure_object(Chosen)
         values = {name: value for name, value in given.items() if value is not None}
         bound = catalogue.bind(self.query, values)
         with opened(chosen) as it:
-            found = fetch(it.engine, self.query.sql, bound)
+            found = it.access.rows(self.query.sql, bound)
         write_rows(found, chosen.format)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, and the columns below them."""
         super().format_options(ctx, formatter)
         with formatter.section("Columns"):
-            formatter.write_dl([(n, kind.lower()) for n, kind in columns_of(self.query).items()])
+            formatter.write_dl([(n, kind.lower()) for n, kind in catalogue.columns_of(self.query).items()])
 
 
 _FLAG: dict[str, Any] = {"is_flag": False, "flag_value": "true"}
@@ -136,7 +126,7 @@ def queries(chosen: Chosen, name: str | None) -> None:
     rows: list[tuple[Any, ...]] = [
         ("parameter", p.name, p.type, p.is_required, p.default, p.help) for p in found.parameters
     ]
-    rows += [("column", n, kind.lower(), None, None, None) for n, kind in columns_of(found).items()]
+    rows += [("column", n, kind.lower(), None, None, None) for n, kind in catalogue.columns_of(found).items()]
     names = ("part", "name", "type", "is_required", "default", "help")
     write(dict.fromkeys(names, "VARCHAR"), rows, chosen.format)
 
@@ -156,13 +146,11 @@ def sql(chosen: Chosen, statement: str) -> None:
     SQL is one select (or from, values, describe, summarize, show, explain) on the store's
     relations; - reads it from standard input.
     """
-    from duckstore.rows import select
-
     if statement == "-":
         try:
             statement = sys.stdin.buffer.read().decode("utf-8")
         except UnicodeDecodeError as error:
             raise click.UsageError(f"Standard input is not UTF-8: {error}.") from None
     with opened(chosen) as it:
-        found = select(it.engine, statement)
+        found = it.access.rows(statement, is_foreign=True)
     write_rows(found, chosen.format)

@@ -137,12 +137,10 @@ def show(chosen: Chosen, session_id: str, limit: int | None, superseded: bool) -
 
     Formats other than table have its items as rows.
     """
-    from duckstore.rows import fetch
-
     with opened(chosen) as it:
         _must_be_known(it, session_id)
         values = {"session_id": session_id, "superseded": superseded, "limit": limit}
-        found = fetch(it.engine, _ITEMS, values)
+        found = it.access.rows(_ITEMS, values)
     if chosen.format != "table":
         write_rows(found, chosen.format)
         return
@@ -156,12 +154,9 @@ def show(chosen: Chosen, session_id: str, limit: int | None, superseded: bool) -
 def _must_be_known(it: Opened, session_id: str) -> None:
     """Raises ArgumentError, with ids that are near, where there is no such session."""
     from duckstore.conversation import Conversation
-    from duckstore.rows import fetch
 
-    Conversation(it.engine, session_id)  # refuses what can be no id
-    near = fetch(
-        it.engine,
-        "select session_id from session_rows"
+    Conversation(it.access, session_id)  # refuses what can be no id
+    near = it.access.rows("select session_id from session_rows"
         " where session_id = $id or jaro_winkler_similarity(lower(session_id), lower($id)) > 0.7"
         " order by session_id = $id desc, jaro_winkler_similarity(lower(session_id), lower($id))"
         " desc, session_id limit 3",

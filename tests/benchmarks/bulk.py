@@ -22,7 +22,8 @@ from agents.extensions.memory import AdvancedSQLiteSession
 from agents.memory import SQLiteSession
 
 import duckstore
-from duckstore.conversation import new_items
+from duckstore.encoding import encode_batch
+from duckstore.operations import new_items
 from duckstore.path import SessionState
 from duckstore.restore import last_id
 from duckstore.schema import TABLES
@@ -58,7 +59,7 @@ class _Writer:
             self.now += timedelta(milliseconds=5)
             state = self.states.get(session_id)
             if state is None:
-                state = SessionState.new(next_id(), self.label + session_id)
+                state = SessionState.new(self.label + session_id)
                 self.states[session_id] = state
             if isinstance(step, Add):
                 self._add(state, step.items, next_id)
@@ -67,11 +68,15 @@ class _Writer:
         return current
 
     def _add(self, state: SessionState, new: list[Item], next_id: Callable[[], int]) -> None:
-        state.create(self.now)
+        state.create(next_id, self.now)
         usage = Usage(1, 900 + 40 * len(state.path), 60 * len(new), 512, 0, 0, 1000)
         facts = ResponseFacts(agent_name="assistant", usage=usage, model="model", is_live=True)
         responses = state.append(
-            new_items(new), next_id, self.now, agent_name=facts.agent_name, is_live=True
+            new_items(encode_batch(new)),
+            next_id,
+            self.now,
+            agent_name=facts.agent_name,
+            is_live=True,
         )
         if responses:
             state.rows["response_rows"].append(facts.row(responses[-1], state.session_key))

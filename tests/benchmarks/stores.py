@@ -84,7 +84,7 @@ class DuckstoreContender(Contender):
         return self.store.session(session_id)
 
     def forget(self, session_id: str) -> None:
-        self.store._engine.forget(session_id)
+        self.store._access.engine.forget(session_id)
 
     def close(self) -> None:
         self.store.close()

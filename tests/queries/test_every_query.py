@@ -15,7 +15,6 @@ from sqlfluff.core import FluffConfig, Linter
 
 import duckstore
 from duckstore import catalogue, errors
-from duckstore.database import reading
 from duckstore.schema import RELATIONS, TABLES
 from tests.rich import fill
 
@@ -49,7 +48,7 @@ def linter() -> Linter:
 
 
 def columns_of(store: duckstore.Store, query: catalogue.Query) -> dict[str, str]:
-    with reading(store._engine.connection()) as cursor:
+    with store._access.engine.reading() as cursor:
         return catalogue.check(query, cursor)
 
 

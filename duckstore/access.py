@@ -1,0 +1,356 @@
+"""How a process gets at a store: as its owner, or through the process that owns it.
+
+Whoever comes first becomes the owner; the others are its clients, and when it goes, one of them
+takes its place. Everything above this module asks an `Access` and does not know which it is. A
+request that found its owner gone is made again, to the next one or to ourselves, with the number
+that it had: it is done once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from duckstore import errors
+from duckstore.check import Finding
+from duckstore.client import Disconnected, Lane
+from duckstore.command import Command
+from duckstore.database import MEMORY
+from duckstore.engine import Engine
+from duckstore.frames import frame, statement_of
+from duckstore.ownership import Ownership, file_inode, find_post
+from duckstore.rows import Rows, fetch
+from duckstore.server import Server
+from duckstore.service import TASKS, Tail, tail
+from duckstore.sessions import Texts
+from duckstore.telemetry import RunObserver
+
+if TYPE_CHECKING:
+    import polars
+
+__all__ = ["Access", "Settings"]
+
+_T = TypeVar("_T")
+
+TRY_SECONDS = 0.005
+"""How long to wait before looking again for a new owner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a store is opened. The first who opens a file decides for all in the process."""
+
+    memory_limit: str = "1GB"
+    threads: int = 2
+    cache_bytes: int = 64 * 1024 * 1024
+    keep_popped: bool = True
+    durability: str = "full"
+    exclusive: bool = False
+    read_only: bool = False
+    timeout: float = 30.0
+
+
+class Access:
+    """One process's way to a store. Thread-safe."""
+
+    def __init__(self, path: str, settings: Settings) -> None:
+        """Find the store's owner, or become it.
+
+        Raises:
+            StoreError: The store cannot be opened; see `duckstore.errors`.
+        """
+        self.path = path
+        self.settings = settings
+        self.observer = RunObserver()
+        self._reset()
+        self._engine: Engine | None = None
+        self._server: Server | None = None
+        self._ownership: Ownership | None = None
+        if path == MEMORY:
+            self._engine = self._make_engine()
+        else:
+            with self._lane() as lane:
+                self._reach(lane)
+
+    def _reset(self) -> None:
+        """What a forked child begins anew with."""
+        self._lock = threading.Lock()
+        self._idle: list[Lane] = []
+        self._is_closed = False
+
+    @property
+    def keep_popped(self) -> bool:
+        """Whether popped items stay stored."""
+        return self.settings.keep_popped
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether a change is acknowledged only when it is on disk."""
+        return self.settings.durability == "full"
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether this process has the file open."""
+        return self._engine is not None and self._engine.is_usable
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it was not closed."""
+        return not self._is_closed
+
+    @property
+    def is_current(self) -> bool:
+        """Whether its file is still the one at its path."""
+        return not self.is_owner or self.engine.inode == file_inode(self.path)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, in the process that owns the store.
+
+        Raises:
+            StoreError: This process does not own it.
+        """
+        self.check_usable()
+        if self._engine is None or not self._engine.is_usable:
+            raise errors.StoreError(f"{self.path} is open in another process")
+        return self._engine
+
+    def check_usable(self) -> None:
+        """Raise ClosedError after `close`."""
+        if self._is_closed:
+            raise errors.ClosedError(f"the store {self.path} is closed: open it again")
+
+    # Finding the owner -----------------------------------------------------------------------
+
+    def _make_engine(self) -> Engine:
+        return Engine(
+            self.path,
+            memory_limit=self.settings.memory_limit,
+            threads=self.settings.threads,
+            cache_bytes=self.settings.cache_bytes,
+        )
+
+    def _reach(self, lane: Lane) -> None:
+        """Connect the lane to the owner, or become the owner.
+
+        Raises:
+            StoreBusyError: Neither was possible in time.
+            StoreError: The file cannot be opened.
+        """
+        deadline = time.monotonic() + self.settings.timeout
+        pause = TRY_SECONDS
+        while True:
+            self.check_usable()
+            with self._lock:
+                if self.is_owner or self._become_owner():
+                    return
+            post = find_post(self.path)
+            if post is not None and post.address is None:
+                raise errors.StoreLockedError(
+                    f"{self.path} is held open by process {post.process_id}, which opened it with "
+                    "exclusive=True: close it there, or use another file"
+                )
+            if post is not None:
+                with suppress(Disconnected):
+                    lane.connect(post)
+                    return
+            if time.monotonic() > deadline:
+                raise errors.StoreBusyError(
+                    f"{self.path} is held by "
+                    f"{f'process {post.process_id}' if post else 'a process'} that could not be "
+                    f"reached for {self.settings.timeout:g} s: end it, or wait and try again"
+                )
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.1)
+
+    def _become_owner(self) -> bool:
+        """Take the file and serve it. False where another process has it."""
+        ownership = Ownership.take(self.path)
+        if ownership is None:
+            return False
+        engine = None
+        try:
+            ownership.publish(None) if self.settings.exclusive else None
+            engine = self._make_engine()
+            if not self.settings.exclusive:
+                self._server = Server(engine, ownership)
+        except BaseException:
+            if engine is not None:
+                engine.close()
+            ownership.release()
+            raise
+        self._engine, self._ownership = engine, ownership
+        return True
+
+    @contextmanager
+    def _lane(self) -> Iterator[Lane]:
+        """A lane that nobody else uses meanwhile."""
+        try:
+            lane = self._idle.pop()
+        except IndexError:
+            lane = Lane(self.path, self.settings.timeout)
+        try:
+            yield lane
+        finally:
+            if self._is_closed or self.is_owner:
+                lane.drop()
+            else:
+                self._idle.append(lane)
+
+    def _do(self, here: Callable[[Engine], _T], there: Callable[[Lane], _T]) -> _T:
+        """Do something as the owner, or have the owner do it."""
+        self.check_usable()
+        engine = self._engine
+        if engine is not None and engine.is_usable:
+            return here(engine)
+        if self.path == MEMORY:
+            self.engine  # noqa: B018  # raises what is the matter
+        with self._lane() as lane:
+            return self._ask(lane, here, there)
+
+    def _ask(self, lane: Lane, here: Callable[[Engine], _T], there: Callable[[Lane], _T]) -> _T:
+        while True:
+            if not lane.is_connected:
+                self._reach(lane)
+            engine = self._engine
+            if engine is not None and engine.is_usable:
+                return here(engine)
+            with suppress(Disconnected):
+                return there(lane)
+
+    # What can be done ------------------------------------------------------------------------
+
+    def run(self, command: Command) -> Any:
+        """Do a change and wait until it is acknowledged; returns the operation's answer."""
+        self.check_usable()
+        engine = self._engine
+        if engine is not None and engine.is_usable:
+            return engine.run(command)
+        with self._lane() as lane:
+            lane.number(command)
+            return self._ask(lane, lambda own: own.run(command), lambda line: line.run(command))
+
+    def begin(
+        self, command: Command, loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Future[None] | None:
+        """Begin a change and return what tells when it is acknowledged; None as a client."""
+        self.check_usable()
+        engine = self._engine
+        if engine is None or not engine.is_usable:
+            return None
+        return engine.submit(command, loop).future
+
+    def texts_now(self, session_id: str, limit: int | None) -> Texts | None:
+        """The latest raw items of a session's path, if nothing has to be waited for."""
+        self.check_usable()
+        engine = self._engine
+        if engine is None or not engine.is_usable:
+            return None
+        return engine.texts_now(session_id, limit)
+
+    def texts(self, session_id: str, limit: int | None) -> Texts:
+        """The latest raw items of a session's path, in order."""
+        return self._do(
+            lambda engine: engine.texts(session_id, limit),
+            lambda lane: lane.texts(session_id, limit),
+        )
+
+    def tail(self, session_id: str, limit: int | None) -> Tail:
+        """The latest items of a session's path, with their ids."""
+        return self._do(
+            lambda engine: tail(engine, session_id, limit),
+            lambda lane: lane.tail(session_id, limit),
+        )
+
+    def rows(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, is_foreign: bool = False
+    ) -> Rows:
+        """Run one reading statement for plain rows.
+
+        Args:
+            sql: The statement.
+            parameters: Values to bind.
+            is_foreign: Whether a user wrote it, so that it may do more than read.
+
+        Raises:
+            SQLError: DuckDB refuses it, or it does more than read.
+        """
+        if is_foreign:
+            statement_of(sql)
+        return self._do(
+            lambda engine: fetch(engine, sql, parameters),
+            lambda lane: lane.rows(sql, parameters, is_foreign=is_foreign),
+        )
+
+    def frame(self, sql: str, parameters: Mapping[str, Any] | None = None) -> polars.DataFrame:
+        """Run one reading statement for a data frame.
+
+        Raises:
+            SQLError, MissingPackageError: As `Store.sql`.
+        """
+        return self._do(
+            lambda engine: frame(engine, sql, parameters),
+            lambda lane: lane.frame(sql, parameters),
+        )
+
+    def check(self) -> list[Finding]:
+        """Verify every rule of the store."""
+        return [Finding(*found) for found in self._task("check")]
+
+    def export(self, folder: str) -> dict[str, int]:
+        """Write every relation as a Parquet file into a folder."""
+        counts: dict[str, int] = self._task("export", folder)
+        return counts
+
+    def backup(self, path: str) -> None:
+        """Write a copy of the store."""
+        self._task("backup", path)
+
+    def compact(self) -> tuple[int, int]:
+        """Write the file anew; returns its size before and after."""
+        before, after = self._task("compact")
+        return before, after
+
+    def _task(self, name: str, *arguments: Any) -> Any:
+        return self._do(
+            lambda engine: TASKS[name](engine, *arguments),
+            lambda lane: lane.task(name, *arguments),
+        )
+
+    # Life ------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let go of the store: another process takes over what is left to do."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        while self._idle:
+            self._idle.pop().drop()
+        if self._server is not None:
+            self._server.stop()
+        if self._engine is not None:
+            self._engine.close()
+        if self._ownership is not None:
+            self._ownership.release()
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child, as a client of the parent."""
+        for lane in self._idle:
+            lane.drop()
+        if self._server is not None:
+            self._server.abandon()
+        if self._engine is not None:
+            self._engine.abandon()
+        if self._ownership is not None:
+            self._ownership.abandon()
+        if self.path != MEMORY:
+            self._engine = self._server = self._ownership = None
+        is_closed = self._is_closed
+        self._reset()
+        self._is_closed = is_closed

@@ -1,0 +1,268 @@
+"""Folding: acknowledged commands become rows in DuckDB, in the order of the journal.
+
+One thread does it, many commands in one transaction, shortly after they came in, or at once when
+somebody waits for it. Between folds it merges DuckDB's log into the file and cuts the journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from duckstore import errors
+from duckstore.command import Command
+from duckstore.committer import IDLE_SECONDS
+from duckstore.memory import Slot
+from duckstore.operations import FILE_OPERATIONS
+from duckstore.sessions import Sessions
+from duckstore.storefile import StoreFile
+
+__all__ = ["Folding"]
+
+WAIT_SECONDS = 0.2
+"""How long a command waits for others, where nobody asks for it."""
+MOST_WAITING = 256
+"""So many commands are folded without further waiting."""
+MOST_COMMANDS = 512
+MOST_BYTES = 4 << 20
+"""How much goes into one transaction."""
+MOST_BACKLOG = 20_000
+"""So many commands may wait before those who add wait too."""
+RETRY_SECONDS = 1.0
+CHECKPOINT_BYTES = 64 << 20
+"""The log is merged into the file, and the journal cut, when either is so large."""
+BREATH = 0.00005
+"""Seconds in which other threads of the process go on, between some commands."""
+
+_log = logging.getLogger("duckstore")
+
+
+class Folding:
+    """The commands that the file does not have yet, and the thread that writes them."""
+
+    def __init__(self, name: str, file: StoreFile, sessions: Sessions) -> None:
+        self._name = name
+        self._file = file
+        self._sessions = sessions
+        self._waiting: deque[tuple[Command, Slot]] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._urgent = 0
+        self._attempts = 0
+        self._error: Exception | None = None
+        self._failed_attempt = 0
+        self._is_ended = False
+        self._tasks: deque[tuple[Callable[[], None], threading.Event, list[BaseException]]] = (
+            deque()
+        )
+        self.cut: Callable[[], None] = lambda: None
+        """Cuts the journal; called when the file has everything before `waiting`."""
+        self.journal_size: Callable[[], int] = lambda: 0
+        self.is_merge_due = False
+        """Whether the log is to be merged soon, because something was deleted."""
+
+    # What waits ------------------------------------------------------------------------------
+
+    def add(self, commands: Sequence[Command]) -> None:
+        """Take acknowledged commands."""
+        slots = self._sessions.memory.enqueue(commands)
+        with self._changed:
+            self._waiting.extend(zip(commands, slots, strict=True))
+            if self._thread is None:
+                self._start()
+            elif len(self._waiting) >= MOST_WAITING:
+                self._changed.notify_all()
+
+    @property
+    def backlog(self) -> int:
+        """How many commands wait."""
+        return len(self._waiting)
+
+    def waiting(self) -> list[Command]:
+        """The commands that the file does not have."""
+        with self._changed:
+            return [command for command, _ in self._waiting]
+
+    def fold(self, number: int) -> None:
+        """Wait until the file has everything up to a command.
+
+        Raises:
+            StoreWriteError: It cannot be written now; the journal keeps it.
+        """
+        if self._file.folded >= number:
+            return
+        with self._changed:
+            self._urgent = max(self._urgent, number)
+            before = self._attempts
+            if self._thread is None:
+                self._start()
+            self._changed.notify_all()
+            while self._file.folded < number:
+                # An attempt that had begun before may have failed for what is mended now.
+                if self._error is not None and self._failed_attempt > before:
+                    raise _again(self._error)
+                if self._is_ended and self._thread is None:
+                    raise errors.ClosedError(f"the store {self._file.path} is closed")
+                self._changed.wait(1.0)
+
+    def run(self, task: Callable[[], None]) -> None:
+        """Have something done between two folds, with everything before it folded."""
+        done, failure = threading.Event(), []  # type: ignore[var-annotated]
+        with self._changed:
+            self._tasks.append((task, done, failure))
+            if self._thread is None:
+                self._start()
+            self._changed.notify_all()
+        done.wait()
+        if failure:
+            raise failure[0]
+
+    # The thread ------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """End the thread, when it has done what waits; a fold that fails is given up."""
+        with self._changed:
+            self._is_ended = True
+            thread = self._thread
+            self._changed.notify_all()
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._has_work():
+                    self._changed.wait_for(self._has_work, timeout=IDLE_SECONDS)
+                if not self._has_work() or (self._is_ended and not self._waiting):
+                    self._thread = None
+                    self._changed.notify_all()
+                    return
+                self._changed.wait_for(self._is_pressing, timeout=WAIT_SECONDS)
+            try:
+                while self._waiting and self._fold_some():
+                    self._tidy()
+            except Exception as error:
+                self._fail(error)
+            self._do_tasks()
+            self._tidy()
+
+    def _has_work(self) -> bool:
+        return bool(
+            self._waiting or self._tasks or self._is_ended or self._sessions.wants_index
+        )
+
+    def _is_pressing(self) -> bool:
+        return bool(
+            self._is_ended
+            or self._tasks
+            or self._urgent > self._file.folded
+            or len(self._waiting) >= MOST_WAITING
+        )
+
+    def _fail(self, error: Exception) -> None:
+        if not isinstance(error, errors.DuckstoreError):
+            _log.exception("a command cannot be folded into %s", self._file.path)
+        with self._changed:
+            self._error, self._failed_attempt = error, self._attempts
+            self._urgent = 0
+            if self._is_ended:
+                self._waiting.clear()  # the journal keeps them for the next opening
+            self._changed.notify_all()
+            if not self._is_ended:
+                self._changed.wait_for(self._is_pressing, timeout=RETRY_SECONDS)
+
+    def _fold_some(self) -> bool:
+        """Fold the next commands. Returns whether there may be more to fold now."""
+        with self._changed:
+            self._attempts += 1
+            batch = self._next_batch()
+        try:
+            with self._file.transaction() as transaction:
+                for count, (command, slot) in enumerate(batch, start=1):
+                    if not command.is_applied:
+                        with slot.lock:
+                            if not command.is_applied:
+                                if command.operation in FILE_OPERATIONS:
+                                    transaction.flush()
+                                self._sessions.settle_until(slot, command, transaction.cursor)
+                    transaction.add(command)
+                    if not count % 8:
+                        time.sleep(BREATH)
+                transaction.finish(batch[-1][0].number)
+            self._file.folded = batch[-1][0].number
+        finally:
+            self._drop_folded()
+        with self._changed:
+            self._error = None
+            self._changed.notify_all()
+            return len(self._waiting) >= MOST_WAITING or self._is_pressing()
+
+    def _next_batch(self) -> list[tuple[Command, Slot]]:
+        batch: list[tuple[Command, Slot]] = []
+        size = 0
+        for pair in self._waiting:
+            batch.append(pair)
+            size += len(pair[0].body)
+            if len(batch) >= MOST_COMMANDS or size >= MOST_BYTES:
+                break
+        return batch
+
+    def _drop_folded(self) -> None:
+        """Let go of what the file has: after an error in the commit that may be all of it."""
+        done: list[tuple[Command, Slot]] = []
+        with self._changed:
+            while self._waiting and self._waiting[0][0].number <= self._file.folded:
+                done.append(self._waiting.popleft())
+        if done:
+            self.is_merge_due |= any(c.operation in ("purge", "clear") for c, _ in done)
+            self._sessions.folded(done)
+
+    def _do_tasks(self) -> None:
+        while self._tasks:
+            task, done, failure = self._tasks.popleft()
+            try:
+                while self._waiting:
+                    self._fold_some()
+                task()
+            except BaseException as error:
+                failure.append(error)
+            done.set()
+
+    def _tidy(self) -> None:
+        """Merge the log and cut the journal where they are large; make the index where wanted."""
+        try:
+            if self._sessions.wants_index:
+                self._sessions.build_index()
+            if (
+                self.is_merge_due
+                or max(self._file.log_size, self.journal_size()) > CHECKPOINT_BYTES
+            ):
+                self.merge()
+        except (errors.StoreError, OSError):
+            # Nothing is lost and nobody waits for it: it is tried again after the next fold.
+            _log.info("the log of %s was not merged", self._file.path, exc_info=True)
+
+    def merge(self) -> None:
+        """Merge DuckDB's log into the file and cut the journal. For the thread itself."""
+        self._file.checkpoint()
+        self.is_merge_due = False
+        self.cut()
+
+
+def _again(error: Exception) -> Exception:
+    """The error for one more who waits: a raised one keeps its traceback."""
+    if not isinstance(error, errors.DuckstoreError):
+        return errors.StoreWriteError(
+            f"what was acknowledged cannot be folded into the database: {error!r}. The journal "
+            "beside it keeps everything; please report this"
+        )
+    own = type(error)(*error.args)
+    own.__cause__ = error.__cause__
+    return own

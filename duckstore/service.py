@@ -1,0 +1,62 @@
+"""Everything that can be asked of a store's owner, from inside its process or from another one.
+
+Each function takes the engine and plain values, and gives plain values back, so that the server
+can call it for a client just as a `Store` of the owner's own process does.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from duckstore import errors
+from duckstore.check import Finding, check_store
+from duckstore.copying import backup_store, compact_store
+from duckstore.engine import Engine
+from duckstore.export import export_parquet
+
+__all__ = ["TASKS", "Tail", "tail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The end of a path as it is now."""
+
+    item_ids: list[int]
+    raws: list[str]
+    is_complete: bool
+    """Whether it reaches back to the start of the conversation."""
+
+
+def tail(engine: Engine, session_id: str, limit: int | None) -> Tail:
+    """The latest `limit` items of a session's path, or all, with their ids."""
+    with engine.session(session_id) as state:
+        path = state.path
+        entries = path if limit is None else path[max(len(path) - limit, 0) :]
+        return Tail(
+            [entry.item_id for entry in entries],
+            [entry.raw for entry in entries],
+            len(entries) == len(path),
+        )
+
+
+def _check(engine: Engine) -> list[list[str | None]]:
+    return [[f.rule, f.session_id, f.message] for f in check_store(engine)]
+
+
+def _export(engine: Engine, folder: str) -> dict[str, int]:
+    return export_parquet(engine, Path(folder))
+
+
+def _backup(engine: Engine, path: str) -> None:
+    backup_store(engine, path)
+
+
+def _compact(engine: Engine) -> list[int]:
+    return list(compact_store(engine))
+
+
+TASKS = {"check": _check, "export": _export, "backup": _backup, "compact": _compact}
+"""What may take long, by name: each takes the engine and JSON values and returns one."""

@@ -1,0 +1,297 @@
+"""The DuckDB file of a store as its owner uses it: one writing cursor, appenders, many readers.
+
+Everything that was acknowledged stands in the journal already when it comes here, so that nothing
+here is hurried: commands are written many in one transaction, which also carries the number of the
+last one, and the log is merged into the file by an explicit checkpoint.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import duckdb
+
+from duckstore import errors, faults
+from duckstore.command import Command
+from duckstore.database import MEMORY, connect, reading, secure_log, write_errors
+from duckstore.journal import sync_folder
+from duckstore.restore import last_id
+from duckstore.schema import TABLES
+
+__all__ = ["StoreFile", "Transaction"]
+
+CHUNK = 128
+"""Rows that are handed to DuckDB at a time: meanwhile no other thread of the process goes on."""
+
+
+class Transaction:
+    """One fold: rows by table, statements in between, the number of the last command at the end."""
+
+    def __init__(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        appenders: dict[str, Any],
+    ) -> None:
+        self.cursor = cursor
+        self._appenders = appenders
+        self._rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+
+    def add(self, command: Command) -> None:
+        """Write what a command left, after what the earlier ones did."""
+        if command.statements:
+            self._run(command.statements)
+        for table, rows in command.rows.items():
+            self._rows[table] += rows
+        if command.renames:
+            self._run(command.renames)
+        if command.request is not None:
+            self._rows["request_rows"].append(_request_row(command))
+
+    def _run(self, statements: list[tuple[str, list[Any]]]) -> None:
+        self.flush()
+        for sql, values in statements:
+            self.cursor.execute(sql, values)
+
+    def flush(self) -> None:
+        """Let the cursor see all rows so far."""
+        for table, rows in self._rows.items():
+            appender = self._appenders[table]
+            for start in range(0, len(rows), CHUNK):
+                appender.append_rows(rows[start : start + CHUNK])
+                time.sleep(0)
+            appender.flush()
+        self._rows.clear()
+
+    def finish(self, number: int) -> None:
+        """Say that this is all, up to the command of that number."""
+        faults.at("fold.append")
+        self.flush()
+        self.cursor.execute(
+            "update store_meta set value = ? where key = 'folded'", [str(number)]
+        )
+
+
+def _request_row(command: Command) -> tuple[Any, ...]:
+    """What a client that repeats its request is told."""
+    assert command.request is not None  # noqa: S101
+    key = next((rows[0][1] for rows in command.rows.values() if rows), None)
+    error = command.error
+    answer = [type(error).__name__, str(error)] if error is not None else None
+    text = json.dumps({"answer": command.answer, "error": answer})
+    return (*command.request, key, text, command.created_at)
+
+
+class StoreFile:
+    """The open file. Writing is for one thread at a time, reading for all."""
+
+    def __init__(self, path: str, *, memory_limit: str, threads: int) -> None:
+        self.path = path
+        self._settings = (memory_limit, threads)
+        self._gate = threading.Condition()
+        self._readers = 0
+        self._is_shut = False
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self.store_id = ""
+        self.folded = 0
+        """The number of the last command that the file has."""
+        self.last_id = 0
+        self.inode = 0
+        self._open()
+
+    def _open(self) -> None:
+        memory_limit, threads = self._settings
+        self._connection = connect(self.path, memory_limit=memory_limit, threads=threads)
+        self.inode = os.stat(self.path).st_ino if self.path != MEMORY else 0
+        self._writer = self._connection.cursor()
+        self._appenders = {table: self._writer.appender(table) for table in TABLES}
+        meta = dict(self._writer.execute("select key, value from store_meta").fetchall())
+        self.store_id, self.folded = meta["store_id"], int(meta["folded"])
+        self.last_id = last_id(self._writer)
+
+    # Reading ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor of its own in a read-only transaction.
+
+        Raises:
+            SQLError: DuckDB refuses what was run on it.
+            ClosedError: The file was closed.
+        """
+        with self._gate:
+            self._gate.wait_for(lambda: not self._is_shut)
+            connection = self.connection()
+            self._readers += 1
+        try:
+            with reading(connection) as cursor:
+                yield cursor
+        finally:
+            with self._gate:
+                self._readers -= 1
+                self._gate.notify_all()
+
+    @contextmanager
+    def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor for short questions of our own."""
+        with self._gate:
+            self._gate.wait_for(lambda: not self._is_shut)
+            cursor = self.connection().cursor()
+            self._readers += 1
+        try:
+            yield cursor
+        finally:
+            cursor.close()
+            with self._gate:
+                self._readers -= 1
+                self._gate.notify_all()
+
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The connection that cursors are made from. Raises ClosedError."""
+        if self._connection is None:
+            raise errors.ClosedError(f"the store {self.path} is closed: open it again")
+        return self._connection
+
+    @contextmanager
+    def alone(self, seconds: float) -> Iterator[None]:
+        """Keep new readers waiting, and wait for those at work.
+
+        Raises:
+            StoreBusyError: They did not end in time.
+        """
+        with self._gate:
+            self._is_shut = True
+            is_free = self._gate.wait_for(lambda: not self._readers, timeout=seconds)
+        try:
+            if not is_free:
+                raise errors.StoreBusyError(
+                    f"{self._readers} queries were still running on {self.path} after "
+                    f"{seconds:.0f} s: wait for them to end and try again"
+                )
+            yield
+        finally:
+            with self._gate:
+                self._is_shut = False
+                self._gate.notify_all()
+
+    # Writing ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A transaction that is committed at the end; an error leaves the file as it was.
+
+        Raises:
+            StoreWriteError: It failed. Commands up to `folded` are in the file nevertheless.
+        """
+        with write_errors(self.path, kept=True):
+            try:
+                faults.at("fold.begin")
+                self._writer.begin()
+                transaction = Transaction(self._writer, self._appenders)
+                yield transaction
+                faults.at("fold.commit")
+                self._writer.commit()
+                faults.at("fold.committed")
+            except BaseException as error:
+                self._roll_back(error)
+                raise
+
+    def _roll_back(self, error: BaseException) -> None:
+        for appender in self._appenders.values():
+            with suppress(duckdb.Error):  # it may have gone with the connection
+                appender.clear()
+        with suppress(duckdb.Error):  # DuckDB ends it itself when a commit fails
+            self._writer.rollback()
+        if isinstance(error, duckdb.FatalException):
+            self.reopen()
+        else:
+            self._read_folded()
+
+    def _read_folded(self) -> None:
+        rows = self._writer.execute("select value from store_meta where key = 'folded'").fetchall()
+        self.folded = int(rows[0][0])
+
+    @property
+    def log_size(self) -> int:
+        """How many bytes wait in DuckDB's log to be merged into the file."""
+        try:
+            return os.stat(self.path + ".wal").st_size
+        except OSError:
+            return 0
+
+    def checkpoint(self) -> None:
+        """Merge the log into the file.
+
+        Raises:
+            StoreWriteError: It could not be; the log keeps everything.
+        """
+        if self.path == MEMORY:
+            return
+        faults.at("checkpoint.begin")
+        with write_errors(self.path, kept=True):
+            try:
+                self._writer.execute(
+                    "delete from request_rows where created_at < now() - interval 10 minute"
+                )
+                self._writer.execute("checkpoint")
+            except duckdb.FatalException:
+                self.reopen()
+                raise
+        secure_log(self.path)
+        faults.at("checkpoint.done")
+
+    # Life ------------------------------------------------------------------------------------
+
+    def reopen(self) -> None:
+        """Open the file again after an error that made DuckDB give up the connection."""
+        self._let_go()
+        self._open()
+
+    def replace(self, other: str) -> None:
+        """Put another file in the place of this one, and open that. Nobody may be reading.
+
+        Raises:
+            StoreWriteError: It could not be done; the file is as it was.
+        """
+        self.checkpoint()
+        self._let_go()
+        try:
+            with write_errors(self.path, kept=True):
+                if self.log_size:
+                    raise OSError("the log was not merged into the file")
+                with suppress(FileNotFoundError):
+                    os.remove(self.path + ".wal")
+                os.replace(other, self.path)
+                sync_folder(self.path)
+        finally:
+            self._open()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._gate:
+            self._let_go()
+        if self.path != MEMORY and os.path.exists(self.path + ".wal") and not self.log_size:
+            with suppress(OSError):
+                os.remove(self.path + ".wal")
+
+    def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._appenders.clear()
+            self._writer.close()
+            connection.close()
+
+    def abandon(self) -> None:
+        """Keep DuckDB's objects from ever being destroyed in a forked child.
+
+        Their end would write to the file, which is the parent's.
+        """
+        for kept in (self._connection, self._writer, *self._appenders.values()):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
