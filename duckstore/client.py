@@ -72,15 +72,16 @@ class Lane:
         try:
             self._wait()
             answer_challenge(connection, post.key)
-            self._wait()
             deliver_challenge(connection, post.key)
             told = self._answer().head
+        except errors.StoreBusyError:
+            raise
+        except BlockingIOError as error:  # the time that the socket was given is over
+            self.drop()
+            raise self._silence() from error
         except (EOFError, OSError, AuthenticationError, ValueError) as error:
             self.drop()
             raise Disconnected from error
-        except errors.StoreBusyError:
-            self.drop()
-            raise
         if told["version"] != wire.VERSION:
             self.drop()
             raise errors.StoreLockedError(
@@ -134,8 +135,15 @@ class Lane:
     def frame(self, sql: str, parameters: Mapping[str, Any] | None) -> polars.DataFrame:
         """Ask a question for a data frame."""
         self._send({"do": "frame", "sql": sql, "parameters": _packed(parameters)}, b"")
-        result = read_stream(io.BufferedReader(_Chunks(self._next_chunk), 1 << 20))
-        self._answer()
+        chunks = _Chunks(self._next_chunk)
+        try:
+            result = read_stream(io.BufferedReader(chunks, 1 << 20))
+            while chunks.readinto(bytearray(1)):
+                continue  # Arrow's own end comes before that of the answer
+        except BaseException:
+            if not chunks.is_at_end:
+                self.drop()
+            raise
         return result
 
     def task(self, name: str, *arguments: Any) -> Any:
@@ -174,10 +182,10 @@ class Lane:
                 message = wire.receive(self._line())
                 if message.kind != wire.WORKING:
                     break
+        except errors.StoreBusyError:
+            raise
         except (EOFError, OSError, ValueError) as error:
             self.drop()
-            if isinstance(error, errors.StoreBusyError):
-                raise
             raise Disconnected from error
         except BaseException:
             self.drop()  # Ctrl-C: the answer would be taken for that of the next request
@@ -210,7 +218,7 @@ class _Chunks(io.RawIOBase):
     def __init__(self, next_chunk: Callable[[], bytes]) -> None:
         self._next_chunk = next_chunk
         self._rest = memoryview(b"")
-        self._is_at_end = False
+        self.is_at_end = False
 
     def readable(self) -> bool:
         """It can only be read."""
@@ -218,9 +226,13 @@ class _Chunks(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer with what comes next; 0 at the end."""
-        while not self._rest and not self._is_at_end:
-            self._rest = memoryview(self._next_chunk())
-            self._is_at_end = not self._rest
+        while not self._rest and not self.is_at_end:
+            try:
+                self._rest = memoryview(self._next_chunk())
+            except errors.DuckstoreError:
+                self.is_at_end = True
+                raise
+            self.is_at_end = not self._rest
         view = memoryview(buffer).cast("B")
         count = min(len(view), len(self._rest))
         view[:count] = self._rest[:count]

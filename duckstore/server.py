@@ -38,6 +38,7 @@ from duckstore.service import TASKS, tail
 __all__ = ["Server"]
 
 _T = TypeVar("_T")
+_Answer = tuple[bytes, Any, bytes]
 _log = logging.getLogger("duckstore")
 
 BEAT_SECONDS = 1.0
@@ -142,7 +143,7 @@ class Server:
                     finally:
                         self._busy.discard(threading.current_thread())
         except (EOFError, OSError, ValueError, TypeError, KeyError, AuthenticationError):
-            return  # gone, or no client of ours
+            _log.debug("a client of %s is gone", self._engine.path, exc_info=True)
         finally:
             with self._lock:
                 self._clients.discard(client)
@@ -165,7 +166,7 @@ class Server:
     def _answer(self, client: Connection, request: wire.Message) -> None:
         try:
             asked = request.head
-            answer, body = self._ANSWERS[asked["do"]](self, client, asked, request.body)
+            kind, answer, body = self._ANSWERS[asked["do"]](self, client, asked, request.body)
         except errors.DuckstoreError as error:
             wire.send(client, wire.ERROR, [type(error).__name__, str(error)])
         except Exception as error:  # whatever it is, the client is told and others are served
@@ -173,45 +174,45 @@ class Server:
             text = f"process {os.getpid()} could not do it: {error!r}"
             wire.send(client, wire.ERROR, ["DuckstoreError", text])
         else:
-            wire.send(client, wire.ANSWER, answer, body)
+            wire.send(client, kind, answer, body)
 
     # What can be asked for -------------------------------------------------------------------
 
-    def _run(self, client: Connection, asked: Any, body: bytes) -> tuple[Any, bytes]:
+    def _run(self, client: Connection, asked: Any, body: bytes) -> _Answer:
         command = Command.from_body(body, sync=asked["sync"])
         if command.operation not in OPERATIONS:
             raise ValueError(f"no operation is named {command.operation!r}")
-        return self._engine.run(command), b""
+        return wire.ANSWER, self._engine.run(command), b""
 
-    def _texts(self, client: Connection, asked: Any, body: bytes) -> tuple[Any, bytes]:
+    def _texts(self, client: Connection, asked: Any, body: bytes) -> _Answer:
         found = self._engine.texts(asked["session_id"], asked["limit"])
-        return [len(found.raws), found.is_exact], wire.join_texts(found.raws)
+        return wire.ANSWER, [len(found.raws), found.is_exact], wire.join_texts(found.raws)
 
-    def _tail(self, client: Connection, asked: Any, body: bytes) -> tuple[Any, bytes]:
+    def _tail(self, client: Connection, asked: Any, body: bytes) -> _Answer:
         found = tail(self._engine, asked["session_id"], asked["limit"])
-        return [found.item_ids, found.is_complete], wire.join_texts(found.raws)
+        return wire.ANSWER, [found.item_ids, found.is_complete], wire.join_texts(found.raws)
 
-    def _rows(self, client: Connection, asked: Any, body: bytes) -> tuple[Any, bytes]:
+    def _rows(self, client: Connection, asked: Any, body: bytes) -> _Answer:
         if asked["is_foreign"]:
             statement_of(asked["sql"])
         found = fetch(
             self._engine, asked["sql"], wire.unpack(asked["parameters"]), self._attend(client)
         )
-        return [found.columns, found.types, wire.pack(found.rows)], b""
+        return wire.ANSWER, [found.columns, found.types, wire.pack(found.rows)], b""
 
-    def _frame(self, client: Connection, asked: Any, body: bytes) -> tuple[Any, bytes]:
+    def _frame(self, client: Connection, asked: Any, body: bytes) -> _Answer:
         sink = _Chunks(client)
         parameters = wire.unpack(asked["parameters"])
         write_stream(self._engine, asked["sql"], parameters, self._attend(client), sink)
         sink.flush()
-        wire.send(client, wire.END)
-        return None, b""
+        return wire.END, None, b""
 
-    def _task(self, client: Connection, asked: Any, body: bytes) -> tuple[Any, bytes]:
+    def _task(self, client: Connection, asked: Any, body: bytes) -> _Answer:
         work = TASKS[asked["task"]]
-        return _attended(client, None, lambda: work(self._engine, *asked["arguments"])), b""
+        answer = _attended(client, None, lambda: work(self._engine, *asked["arguments"]))
+        return wire.ANSWER, answer, b""
 
-    _ANSWERS: dict[str, Callable[..., tuple[Any, bytes]]] = {  # noqa: RUF012
+    _ANSWERS: dict[str, Callable[..., _Answer]] = {  # noqa: RUF012
         "run": _run,
         "texts": _texts,
         "tail": _tail,

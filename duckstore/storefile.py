@@ -82,7 +82,14 @@ class Transaction:
 def _request_row(command: Command) -> tuple[Any, ...]:
     """What a client that repeats its request is told."""
     assert command.request is not None  # noqa: S101
-    key = next((rows[0][1] for rows in command.rows.values() if rows), None)
+    key = next(
+        (
+            rows[0][0 if table == "session_rows" else 1]
+            for table, rows in command.rows.items()
+            if rows
+        ),
+        None,
+    )
     error = command.error
     answer = [type(error).__name__, str(error)] if error is not None else None
     text = json.dumps({"answer": command.answer, "error": answer})
