@@ -18,6 +18,7 @@ from duckstore.errors import DuckstoreError
 
 if TYPE_CHECKING:
     from duckstore.listing import SessionInfo
+    from duckstore.recovering import recover_store as recover
     from duckstore.session import DuckDBSession
     from duckstore.store import QueryInfo, Store
     from duckstore.store import open_store as open
@@ -33,6 +34,7 @@ __all__ = [
     "__version__",
     "errors",
     "open",
+    "recover",
 ]
 
 _HOMES = {
@@ -41,6 +43,7 @@ _HOMES = {
     "SessionInfo": ("duckstore.listing", "SessionInfo"),
     "Store": ("duckstore.store", "Store"),
     "open": ("duckstore.store", "open_store"),
+    "recover": ("duckstore.recovering", "recover_store"),
 }
 
 

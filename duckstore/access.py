@@ -8,12 +8,10 @@ that it had: it is done once.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from duckstore import errors
@@ -23,36 +21,26 @@ from duckstore.command import Command
 from duckstore.database import MEMORY
 from duckstore.engine import Engine
 from duckstore.frames import frame, statement_of
-from duckstore.ownership import Ownership, file_inode, find_post
+from duckstore.owner import Owner, make_engine
+from duckstore.ownership import file_inode, find_post
+from duckstore.reader import Reader
 from duckstore.rows import Rows, fetch
-from duckstore.server import Server
 from duckstore.service import TASKS, Tail, tail
 from duckstore.sessions import Texts
+from duckstore.settings import Settings
 from duckstore.telemetry import RunObserver
 
 if TYPE_CHECKING:
+    import asyncio
+
     import polars
 
-__all__ = ["Access", "Settings"]
+__all__ = ["Access"]
 
 _T = TypeVar("_T")
 
 TRY_SECONDS = 0.005
 """How long to wait before looking again for a new owner."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a store is opened. The first who opens a file decides for all in the process."""
-
-    memory_limit: str = "1GB"
-    threads: int = 2
-    cache_bytes: int = 64 * 1024 * 1024
-    keep_popped: bool = True
-    durability: str = "full"
-    exclusive: bool = False
-    read_only: bool = False
-    timeout: float = 30.0
 
 
 class Access:
@@ -67,12 +55,13 @@ class Access:
         self.path = path
         self.settings = settings
         self.observer = RunObserver()
+        self._is_closed = False
+        self._own_engine: Engine | None = None
         self._reset()
-        self._engine: Engine | None = None
-        self._server: Server | None = None
-        self._ownership: Ownership | None = None
         if path == MEMORY:
-            self._engine = self._make_engine()
+            self._own_engine = make_engine(path, settings)
+        elif settings.read_only:
+            self._do(lambda engine: None, lambda lane: None)
         else:
             with self._lane() as lane:
                 self._reach(lane)
@@ -81,7 +70,8 @@ class Access:
         """What a forked child begins anew with."""
         self._lock = threading.Lock()
         self._idle: list[Lane] = []
-        self._is_closed = False
+        self._owner: Owner | None = None
+        self._reader = Reader(self.path, self.settings) if self.settings.read_only else None
 
     @property
     def keep_popped(self) -> bool:
@@ -95,8 +85,8 @@ class Access:
 
     @property
     def is_owner(self) -> bool:
-        """Whether this process has the file open."""
-        return self._engine is not None and self._engine.is_usable
+        """Whether this process has the file open, to write."""
+        return self._local() is not None
 
     @property
     def is_usable(self) -> bool:
@@ -106,7 +96,8 @@ class Access:
     @property
     def is_current(self) -> bool:
         """Whether its file is still the one at its path."""
-        return not self.is_owner or self.engine.inode == file_inode(self.path)
+        engine = self._local()
+        return engine is None or engine.inode == file_inode(self.path)
 
     @property
     def engine(self) -> Engine:
@@ -116,9 +107,14 @@ class Access:
             StoreError: This process does not own it.
         """
         self.check_usable()
-        if self._engine is None or not self._engine.is_usable:
+        engine = self._local()
+        if engine is None:
             raise errors.StoreError(f"{self.path} is open in another process")
-        return self._engine
+        return engine
+
+    def _local(self) -> Engine | None:
+        engine = self._own_engine
+        return engine if engine is not None and engine.is_usable else None
 
     def check_usable(self) -> None:
         """Raise ClosedError after `close`."""
@@ -126,14 +122,6 @@ class Access:
             raise errors.ClosedError(f"the store {self.path} is closed: open it again")
 
     # Finding the owner -----------------------------------------------------------------------
-
-    def _make_engine(self) -> Engine:
-        return Engine(
-            self.path,
-            memory_limit=self.settings.memory_limit,
-            threads=self.settings.threads,
-            cache_bytes=self.settings.cache_bytes,
-        )
 
     def _reach(self, lane: Lane) -> None:
         """Connect the lane to the owner, or become the owner.
@@ -169,23 +157,12 @@ class Access:
             pause = min(pause * 1.5, 0.1)
 
     def _become_owner(self) -> bool:
-        """Take the file and serve it. False where another process has it."""
-        ownership = Ownership.take(self.path)
-        if ownership is None:
+        """Take the file and serve it, unless it is only to be read or another process has it."""
+        if self.settings.read_only:
             return False
-        engine = None
-        try:
-            ownership.publish(None) if self.settings.exclusive else None
-            engine = self._make_engine()
-            if not self.settings.exclusive:
-                self._server = Server(engine, ownership)
-        except BaseException:
-            if engine is not None:
-                engine.close()
-            ownership.release()
-            raise
-        self._engine, self._ownership = engine, ownership
-        return True
+        self._owner = Owner.take(self.path, self.settings)
+        self._own_engine = self._owner.engine if self._owner is not None else None
+        return self._owner is not None
 
     @contextmanager
     def _lane(self) -> Iterator[Lane]:
@@ -205,32 +182,43 @@ class Access:
     def _do(self, here: Callable[[Engine], _T], there: Callable[[Lane], _T]) -> _T:
         """Do something as the owner, or have the owner do it."""
         self.check_usable()
-        engine = self._engine
-        if engine is not None and engine.is_usable:
+        engine = self._local()
+        if engine is not None:
             return here(engine)
-        if self.path == MEMORY:
-            self.engine  # noqa: B018  # raises what is the matter
-        with self._lane() as lane:
-            return self._ask(lane, here, there)
+        if self._own_engine is not None and self.path == MEMORY:
+            self._own_engine.check_usable()
+        while True:
+            if self._reader is not None:
+                with self._reader.engine() as engine:
+                    if engine is not None:
+                        return here(engine)
+            with self._lane() as lane, suppress(Disconnected):
+                return self._ask(lane, here, there)
 
     def _ask(self, lane: Lane, here: Callable[[Engine], _T], there: Callable[[Lane], _T]) -> _T:
+        """Ask the owner, and the next one if it is gone; a reader asks the file itself then."""
         while True:
             if not lane.is_connected:
                 self._reach(lane)
-            engine = self._engine
-            if engine is not None and engine.is_usable:
+            engine = self._local()
+            if engine is not None:
                 return here(engine)
-            with suppress(Disconnected):
+            try:
                 return there(lane)
+            except Disconnected:
+                if self._reader is not None:
+                    raise
 
     # What can be done ------------------------------------------------------------------------
 
     def run(self, command: Command) -> Any:
         """Do a change and wait until it is acknowledged; returns the operation's answer."""
-        self.check_usable()
-        engine = self._engine
-        if engine is not None and engine.is_usable:
+        self._check_writable()
+        engine = self._local()
+        if engine is not None:
             return engine.run(command)
+        if self._own_engine is not None and self.path == MEMORY:
+            self._own_engine.check_usable()
         with self._lane() as lane:
             lane.number(command)
             return self._ask(lane, lambda own: own.run(command), lambda line: line.run(command))
@@ -239,19 +227,22 @@ class Access:
         self, command: Command, loop: asyncio.AbstractEventLoop
     ) -> asyncio.Future[None] | None:
         """Begin a change and return what tells when it is acknowledged; None as a client."""
+        self._check_writable()
+        engine = self._local()
+        return engine.submit(command, loop).future if engine is not None else None
+
+    def _check_writable(self) -> None:
         self.check_usable()
-        engine = self._engine
-        if engine is None or not engine.is_usable:
-            return None
-        return engine.submit(command, loop).future
+        if self.settings.read_only:
+            raise errors.StoreReadOnlyError(
+                f"{self.path} was opened with read_only=True and cannot be changed: open it without"
+            )
 
     def texts_now(self, session_id: str, limit: int | None) -> Texts | None:
         """The latest raw items of a session's path, if nothing has to be waited for."""
         self.check_usable()
-        engine = self._engine
-        if engine is None or not engine.is_usable:
-            return None
-        return engine.texts_now(session_id, limit)
+        engine = self._local()
+        return engine.texts_now(session_id, limit) if engine is not None else None
 
     def texts(self, session_id: str, limit: int | None) -> Texts:
         """The latest raw items of a session's path, in order."""
@@ -332,25 +323,20 @@ class Access:
             self._is_closed = True
         while self._idle:
             self._idle.pop().drop()
-        if self._server is not None:
-            self._server.stop()
-        if self._engine is not None:
-            self._engine.close()
-        if self._ownership is not None:
-            self._ownership.release()
+        if self._reader is not None:
+            self._reader.close()
+        if self._owner is not None:
+            self._owner.close()
+        elif self._own_engine is not None:
+            self._own_engine.close()
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, as a client of the parent."""
         for lane in self._idle:
             lane.drop()
-        if self._server is not None:
-            self._server.abandon()
-        if self._engine is not None:
-            self._engine.abandon()
-        if self._ownership is not None:
-            self._ownership.abandon()
-        if self.path != MEMORY:
-            self._engine = self._server = self._ownership = None
-        is_closed = self._is_closed
+        if self._reader is not None:
+            self._reader.abandon()
+        if self._owner is not None:
+            self._owner.abandon()
+            self._own_engine = None
         self._reset()
-        self._is_closed = is_closed

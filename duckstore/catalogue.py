@@ -31,7 +31,17 @@ from duckstore.parameters import TYPES, Parameter, default_value
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Parameter", "Query", "bind", "check", "columns_of", "convert", "find", "load_all", "parse"]
+__all__ = [
+    "Parameter",
+    "Query",
+    "bind",
+    "check",
+    "columns_of",
+    "convert",
+    "find",
+    "load_all",
+    "parse",
+]
 
 _NAME = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
 _PARAM = re.compile(r"param (\w+): (\w+)(?: = (.+))?")

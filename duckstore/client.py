@@ -262,4 +262,3 @@ def _dial(address: str, timeout: float) -> Connection:
         line.close()
         raise
     return Connection(line.detach())
-

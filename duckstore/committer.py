@@ -7,15 +7,18 @@ plainly or in an event loop; a loop that serves many sessions is woken once for 
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 from duckstore import errors
 from duckstore.command import Command
+
+if TYPE_CHECKING:
+    import asyncio  # who has no event loop does not wait for its import
 
 __all__ = ["IDLE_SECONDS", "Committer", "Ticket"]
 

@@ -14,8 +14,9 @@ from contextlib import suppress
 import duckdb
 
 from duckstore import errors
-from duckstore.database import MEMORY, connect, write_errors
+from duckstore.database import MEMORY, connect
 from duckstore.engine import Engine
+from duckstore.failures import write_errors
 from duckstore.journal import sync_folder
 from duckstore.schema import TABLES
 

@@ -1,4 +1,4 @@
-"""Opening a DuckDB file as a store, and turning DuckDB's errors into ours.
+"""Opening a DuckDB file as a store.
 
 Every connection of a store is set up here and nowhere else: UTC (a tz-aware datetime bound to a
 timestamp is otherwise stored in the machine's time zone), no extension downloads, no progress
@@ -11,64 +11,113 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import stat
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
 from duckstore import errors
+from duckstore.failures import open_errors
 from duckstore.schema import SCHEMA_VERSION, TABLES, migration_sql, relations_sql, tables_sql
 
-__all__ = ["MEMORY", "connect", "reading", "secure_log", "write_errors"]
+__all__ = ["MEMORY", "connect", "secure_log"]
 
 MEMORY = ":memory:"
 
 # DuckDB 1.5 tools (the duckdb shell that people have) can read what 2.0 writes in this format.
 STORAGE_VERSION = "v1.5.0"
 
+_CONFIG = {
+    "storage_compatibility_version": STORAGE_VERSION,
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
 
 
-def connect(path: str, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
+def connect(
+    path: str, *, memory_limit: str, threads: int, read_only: bool = False
+) -> duckdb.DuckDBPyConnection:
     """Open or make the store at `path` and return its first connection.
+
+    A store of an older version is brought up to date, after its file was copied.
+
+    Args:
+        path: The file, or `MEMORY`.
+        memory_limit: What DuckDB may use at most.
+        threads: How many threads a query may use.
+        read_only: Whether the file is only read: then it must be there and of this version.
 
     Raises:
         StorePathError, NotADatabaseError, NotAStoreError, NewerSchemaError, StoreLockedError,
         DamagedStoreError: The file cannot be used; it was not changed.
         ArgumentError: `memory_limit` or `threads` is not what DuckDB takes.
     """
+    is_new = False
     if path != MEMORY:
-        _check_path(Path(path))
-        if os.path.exists(path + ".wal") and os.path.getsize(path + ".wal"):
+        _check_path(Path(path), read_only)
+        if not read_only and os.path.exists(path + ".wal") and os.path.getsize(path + ".wal"):
             # Opening for writing would fold this log into a file that may not be ours.
-            with _open_errors(path), duckdb.connect(path, read_only=True) as probe:
+            with open_errors(path), duckdb.connect(path, read_only=True) as probe:
                 _is_store(probe, path)
-    is_new = path != MEMORY and not os.path.exists(path)
-    with _open_errors(path):
-        connection = duckdb.connect(
-            path,
-            config={
-                "storage_compatibility_version": STORAGE_VERSION,
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-            },
-        )
+        is_new = not os.path.exists(path)
+    with open_errors(path):
+        connection = duckdb.connect(path, read_only=read_only, config=dict(_CONFIG))
         try:
             if is_new:
                 os.chmod(path, 0o600)
             _configure(connection, memory_limit, threads)
-            if not _is_store(connection, path):
+            is_store = _is_store(connection, path)
+            version = int(_schema_version(connection) or 0) if is_store else SCHEMA_VERSION
+            if read_only:
+                _must_be_ready(path, is_store, version)
+            elif not is_store:
                 _create(connection)
-            migrate(connection)
-            _renew_relations(connection)
-            secure_log(path)
+            elif version == SCHEMA_VERSION:
+                _renew_relations(connection)
+            if not read_only:
+                secure_log(path)
         except BaseException:
             connection.close()
             raise
-    return connection
+    if version == SCHEMA_VERSION:
+        return connection
+    connection.close()
+    _migrate(path, version)
+    return connect(path, memory_limit=memory_limit, threads=threads)
+
+
+def _must_be_ready(path: str, is_store: bool, version: int) -> None:
+    """Refuse what reading alone cannot make a store of."""
+    if not is_store:
+        raise errors.NotAStoreError(f"{path} is an empty database and no store: correct the path")
+    if version != SCHEMA_VERSION:
+        raise errors.StoreReadOnlyError(
+            f"{path} has schema version {version} and must be brought up to version "
+            f"{SCHEMA_VERSION}: open it once for writing"
+        )
+
+
+def _migrate(path: str, version: int) -> None:
+    """Bring the tables of an older store up to date, in one transaction, after copying its file.
+
+    The file must not be open: a copy would take DuckDB's lock away.
+    """
+    copy = f"{path}.v{version}"
+    for ending in ("", ".wal"):
+        if os.path.exists(path + ending):
+            shutil.copy2(path + ending, copy + ending)
+    with open_errors(path), duckdb.connect(path, config=dict(_CONFIG)) as connection:
+        connection.begin()
+        for number in range(version, SCHEMA_VERSION):
+            connection.execute(migration_sql(number))
+        connection.execute(
+            "update store_meta set value = ? where key = 'schema_version'", [str(SCHEMA_VERSION)]
+        )
+        connection.commit()
+        connection.execute("checkpoint")
 
 
 def secure_log(path: str) -> None:
@@ -79,7 +128,7 @@ def secure_log(path: str) -> None:
         os.close(os.open(log, os.O_CREAT | os.O_WRONLY, rights & 0o666))
 
 
-def _check_path(path: Path) -> None:
+def _check_path(path: Path, read_only: bool) -> None:
     if path.is_dir():
         raise errors.StorePathError(
             f"{path} is a directory: name a file in it, such as {path / 'agents.duckdb'}"
@@ -90,6 +139,8 @@ def _check_path(path: Path) -> None:
             f"the folder {folder} does not exist: make it first, or correct the path {path}"
         )
     if not path.exists():
+        if read_only:
+            raise errors.StorePathError(f"there is no store at {path}: correct the path")
         if not os.access(folder, os.W_OK):
             raise errors.StorePathError(
                 f"{path} cannot be made: no right to write in {folder}. Choose another folder"
@@ -97,11 +148,14 @@ def _check_path(path: Path) -> None:
         return
     if not path.is_file():
         raise errors.StorePathError(f"{path} is not a regular file: choose another path")
-    if not os.access(path, os.R_OK | os.W_OK):
+    if not os.access(path, os.R_OK):
+        raise errors.StorePathError(f"{path} cannot be read: no right to. Change its rights")
+    if not read_only and not os.access(path, os.W_OK):
         raise errors.StorePathError(
-            f"{path} cannot be written: no right to. Change its rights or copy it elsewhere"
+            f"{path} cannot be written: no right to. Change its rights, copy it elsewhere, or "
+            "open it with read_only=True"
         )
-    if path.stat().st_size == 0:
+    if path.stat().st_size == 0 and not read_only:
         path.unlink()  # a temporary file made for us: DuckDB refuses empty ones
         return
     with path.open("rb") as file:
@@ -204,20 +258,6 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("checkpoint")
 
 
-def migrate(connection: duckdb.DuckDBPyConnection) -> None:
-    """Bring the tables of an older store up to date, in one transaction."""
-    version = int(_schema_version(connection) or 0)
-    if version == SCHEMA_VERSION:
-        return
-    connection.begin()
-    for number in range(version, SCHEMA_VERSION):
-        connection.execute(migration_sql(number))
-    connection.execute(
-        "update store_meta set value = ? where key = 'schema_version'", [str(SCHEMA_VERSION)]
-    )
-    connection.commit()
-
-
 def _renew_relations(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the relations anew where another duckstore made those in the file."""
     version = _relations_version()
@@ -232,83 +272,3 @@ def _renew_relations(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _relations_version() -> str:
     return hashlib.sha256(relations_sql().encode()).hexdigest()
-
-
-@contextmanager
-def _open_errors(path: str) -> Iterator[None]:
-    """Turn what DuckDB says while opening into an error that names path, cause and remedy."""
-    try:
-        yield
-    except duckdb.Error as error:
-        text = str(error)
-        holder = re.search(r"Conflicting lock is held in (.*?\(PID \d+\))", text)
-        if "Could not set lock" in text:
-            by = holder.group(1) if holder else "another process"
-            raise errors.StoreLockedError(
-                f"{path} is held open by {by}: one process at a time can open a store. "
-                "Close it there, or use another file"
-            ) from error
-        if "different configuration" in text:
-            raise errors.StoreLockedError(
-                f"{path} is already open in this process by other code with other settings: "
-                "close that connection, or ask your questions with Store.sql"
-            ) from error
-        if "newer" in text.lower() or "storage version" in text.lower():
-            raise errors.NewerSchemaError(
-                f"{path} was written by a later DuckDB than {duckdb.__version__}: {text}. "
-                "Upgrade duckdb. The file was not changed"
-            ) from error
-        is_new = "Cannot open file" in text and not os.path.exists(path)
-        if is_new or "Permission denied" in text or "Read-only file system" in text:
-            raise errors.StorePathError(
-                f"{path} cannot be written: {text}. Change its rights or choose another path"
-            ) from error
-        raise errors.DamagedStoreError(
-            f"{path} cannot be read by DuckDB: {text}. Restore it from a backup; "
-            "if a file with the ending .wal lies beside it, keep both"
-        ) from error
-
-
-@contextmanager
-def reading(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A cursor of its own inside a read-only transaction: one consistent state, no writes.
-
-    Raises:
-        SQLError: DuckDB refuses the statement that was run on the cursor.
-        DamagedStoreError: A part of the file that it needs is damaged.
-    """
-    cursor = connection.cursor()
-    try:
-        cursor.execute("begin transaction read only")
-        yield cursor
-    except duckdb.Error as error:
-        text = str(error)
-        if "read-only mode" in text:
-            text = "a store is changed through its sessions, not by SQL; only reading is allowed"
-        if "Corrupt database file" in text:
-            raise errors.DamagedStoreError(
-                f"part of the store's file cannot be read: {text}. Restore it from a backup"
-            ) from error
-        raise errors.SQLError(text) from error
-    finally:
-        cursor.close()
-
-
-@contextmanager
-def write_errors(path: str, *, kept: bool = False) -> Iterator[None]:
-    """Turn what DuckDB or the file system says during a write into a StoreWriteError.
-
-    Args:
-        path: The store.
-        kept: Whether what was to be written is in the journal already, and not lost.
-    """
-    try:
-        yield
-    except (duckdb.Error, OSError) as error:
-        what = (
-            "What was acknowledged is safe in the journal beside it; make room or correct the "
-            "cause, and it goes on by itself"
-            if kept
-            else "Nothing of this call was stored; make room or correct the cause and repeat it"
-        )
-        raise errors.StoreWriteError(f"writing to {path} failed: {error}. {what}") from error

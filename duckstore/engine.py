@@ -11,26 +11,29 @@ time (describing items, pairing calls, DuckDB's commit) is done while its model 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from duckstore import errors, faults
 from duckstore.command import Command
 from duckstore.committer import Committer, Ticket
-from duckstore.database import MEMORY, write_errors
+from duckstore.database import MEMORY
+from duckstore.failures import write_errors
 from duckstore.folding import MOST_BACKLOG, Folding
 from duckstore.journal import Journal, journal_path
-from duckstore.opening import open_files
+from duckstore.opening import open_files, open_for_reading
 from duckstore.path import SessionState
 from duckstore.requests import Requests
 from duckstore.sessions import Sessions, Texts
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Engine"]
 
@@ -42,7 +45,13 @@ class Engine:
     """Owns the file, the journal and the sessions in memory. All methods are thread-safe."""
 
     def __init__(
-        self, path: str, *, memory_limit: str, threads: int, cache_bytes: int
+        self,
+        path: str,
+        *,
+        memory_limit: str,
+        threads: int,
+        cache_bytes: int,
+        read_only: bool = False,
     ) -> None:
         """Open the store at `path`, and bring in what a crash left in its journal.
 
@@ -51,18 +60,21 @@ class Engine:
         """
         self.path = path
         self._pid = os.getpid()
-        self._file, self._journal, left = open_files(
-            path, memory_limit=memory_limit, threads=threads
-        )
+        self._journal: Journal | None = None
+        left: list[Command] = []
+        if read_only:
+            self._file = open_for_reading(path, memory_limit=memory_limit, threads=threads)
+        else:
+            self._file, self._journal, left = open_files(
+                path, memory_limit=memory_limit, threads=threads
+            )
         self.sessions = Sessions(self._file, cache_bytes)
         self._requests = Requests(self._file)
         self._folding = Folding(f"duckstore fold {path}", self._file, self.sessions)
         self._committer = Committer(f"duckstore commit {path}", self._commit)
         self._journal_lock = threading.Lock()
         self._number = max([self._file.folded, *(c.number for c in left)])
-        self._next_id = 1 + max(
-            [self._file.last_id, *(c.first_id + c.id_count - 1 for c in left)]
-        )
+        self._next_id = 1 + max([self._file.last_id, *(c.first_id + c.id_count - 1 for c in left)])
         self._moment = max([0, *(c.created_us for c in left)])
         self._is_closed = False
         self._folding.cut = self._cut

@@ -154,9 +154,7 @@ class Folding:
             self._tidy()
 
     def _has_work(self) -> bool:
-        return bool(
-            self._waiting or self._tasks or self._is_ended or self._sessions.wants_index
-        )
+        return bool(self._waiting or self._tasks or self._is_ended or self._sessions.wants_index)
 
     def _is_pressing(self) -> bool:
         return bool(

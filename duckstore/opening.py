@@ -16,9 +16,31 @@ from duckstore.journal import Journal, journal_path
 from duckstore.recovery import Contents, read_journal
 from duckstore.storefile import StoreFile
 
-__all__ = ["open_files"]
+__all__ = ["open_files", "open_for_reading"]
 
 _log = logging.getLogger("duckstore")
+
+
+def open_for_reading(path: str, *, memory_limit: str, threads: int) -> StoreFile:
+    """Open the database of a store that nobody has open, to read it.
+
+    Raises:
+        StoreReadOnlyError: The journal holds changes that the database does not have.
+        StoreError: The database cannot be opened.
+    """
+    contents = read_journal(journal_path(path))
+    file = StoreFile(path, memory_limit=memory_limit, threads=threads, read_only=True)
+    try:
+        left = _left(file, contents, journal_path(path)) if contents.records else []
+        if left:
+            raise errors.StoreReadOnlyError(
+                f"the journal of {path} holds {len(left)} changes that the database does not have, "
+                "left by a process that was killed: open the store once for writing"
+            )
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def open_files(

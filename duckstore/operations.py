@@ -8,6 +8,7 @@ statements that it leaves in the command are written to DuckDB later.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -39,7 +40,8 @@ def apply(command: Command, state: SessionState, go_to: GoTo) -> None:
         command.answer = OPERATIONS[command.operation](command, state, ids.__next__, go_to)
     except errors.DuckstoreError as error:
         command.error = error
-    command.rows, state.rows = dict(state.rows), type(state.rows)(list)
+    command.rows = dict(state.rows)
+    state.rows = defaultdict(list)
     command.renames = [
         ("update branch_rows set name = ? where branch_id = ?", [name, branch_id])
         for branch_id, name in state.renamed.items()
@@ -160,8 +162,7 @@ def _fork(command: Command, state: SessionState, next_id: NextId, go_to: GoTo) -
         )
     if not name or any(branch.name == name for branch in state.branches.values()):
         raise errors.ArgumentError(
-            f"session {state.session_id!r} has a branch named {name!r} already: "
-            "choose another name"
+            f"session {state.session_id!r} has a branch named {name!r} already: choose another name"
         )
     state.create(next_id, command.created_at)
     return state.fork(name, at, next_id, command.created_at).branch_id
@@ -185,17 +186,13 @@ def _import(command: Command, state: SessionState, next_id: NextId, go_to: GoTo)
         raise errors.ImportFileError(f"session {state.session_id!r} {ALREADY}")
     values = command.values
     new, parents = new_items(command.raws), values["parents"]
-    state.create(
-        next_id, command.created_at, source=values["source"], metadata=values["metadata"]
-    )
+    state.create(next_id, command.created_at, source=values["source"], metadata=values["metadata"])
     entries: list[Entry] = []
     homes: list[Branch] = []
     responses: list[int] = []
     for first, end in chains(parents):
         _end_at(state, parents[first], parents, entries, homes)
-        responses += state.append(
-            new[first:end], next_id, command.created_at, operation="import"
-        )
+        responses += state.append(new[first:end], next_id, command.created_at, operation="import")
         entries += state.path[len(state.path) - (end - first) :]
         homes += [state.current] * (end - first)
     if len(state.branches) > 1:

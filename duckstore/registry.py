@@ -13,12 +13,11 @@ import threading
 from dataclasses import dataclass
 
 from duckstore import errors
-from duckstore.access import Access, Settings
+from duckstore.access import Access
 from duckstore.database import MEMORY
+from duckstore.settings import Settings
 
-__all__ = ["Settings", "acquire", "release"]
-
-DURABILITIES = ("full", "relaxed")
+__all__ = ["acquire", "release"]
 
 
 @dataclass(slots=True)
@@ -38,9 +37,11 @@ def acquire(path: str | os.PathLike[str], settings: Settings) -> Access:
         ArgumentError: A setting makes no sense, or it is open in this process with other ones.
         StoreError: The file cannot be opened; see `duckstore.errors`.
     """
-    _check(settings)
+    settings.check()
     name = os.fspath(path)
     if name == MEMORY:
+        if settings.read_only:
+            raise errors.ArgumentError("a store in memory cannot be read_only: name a file")
         return Access(MEMORY, settings)
     if not isinstance(name, str) or not name or "\0" in name:
         raise errors.ArgumentError(f"path is {path!r}: name a file, or ':memory:'")
@@ -58,18 +59,6 @@ def acquire(path: str | os.PathLike[str], settings: Settings) -> Access:
         access = Access(name, settings)
         _open[name] = _Holding(access, 1)
         return access
-
-
-def _check(settings: Settings) -> None:
-    if settings.durability not in DURABILITIES:
-        raise errors.ArgumentError(
-            f"durability is {settings.durability!r}: choose 'full' (what is acknowledged is on "
-            "disk) or 'relaxed' (it survives the end of the process, not of the machine)"
-        )
-    if not settings.timeout > 0:
-        raise errors.ArgumentError(f"timeout is {settings.timeout!r}: give seconds above 0")
-    if settings.exclusive and settings.read_only:
-        raise errors.ArgumentError("exclusive and read_only cannot go together: choose one")
 
 
 def release(access: Access) -> None:

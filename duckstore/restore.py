@@ -25,8 +25,7 @@ __all__ = ["last_id", "load_path", "load_state", "load_texts"]
 def load_texts(cursor: duckdb.DuckDBPyConnection, place: Place) -> list[str]:
     """The raw items of a session that never went another way, in order."""
     rows = cursor.execute(
-        "select item_id, item from item_rows"
-        " where session_key = ? and item_id between ? and ?",
+        "select item_id, item from item_rows where session_key = ? and item_id between ? and ?",
         [place.session_key, place.session_key, place.last_id],
     ).fetchall()
     rows.sort()

@@ -6,13 +6,12 @@ can call it for a client just as a `Store` of the owner's own process does.
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duckstore import errors
-from duckstore.check import Finding, check_store
+from duckstore.check import check_store
 from duckstore.copying import backup_store, compact_store
 from duckstore.engine import Engine
 from duckstore.export import export_parquet
@@ -58,5 +57,10 @@ def _compact(engine: Engine) -> list[int]:
     return list(compact_store(engine))
 
 
-TASKS = {"check": _check, "export": _export, "backup": _backup, "compact": _compact}
+TASKS: dict[str, Callable[..., Any]] = {
+    "check": _check,
+    "export": _export,
+    "backup": _backup,
+    "compact": _compact,
+}
 """What may take long, by name: each takes the engine and JSON values and returns one."""

@@ -18,9 +18,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from duckstore import errors
-from duckstore.access import Access, Settings
+from duckstore.access import Access
 from duckstore.conversation import Conversation
 from duckstore.registry import acquire, release
+from duckstore.settings import Settings
 
 if TYPE_CHECKING:
     import asyncio

@@ -115,9 +115,7 @@ class Sessions:
         self.memory.count(slot)
         return None
 
-    def settle_until(
-        self, slot: Slot, command: Command, cursor: duckdb.DuckDBPyConnection
-    ) -> None:
+    def settle_until(self, slot: Slot, command: Command, cursor: duckdb.DuckDBPyConnection) -> None:
         """Apply one command, and what lies before it. The file has all earlier ones by `cursor`."""
         if slot.state is None:
             self._load_state(slot)

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from duckstore import catalogue, errors
-from duckstore.access import Access, Settings
+from duckstore.access import Access
 from duckstore.check import Finding
 from duckstore.conversation import Conversation
 from duckstore.frames import lazy_frame
@@ -20,6 +20,7 @@ from duckstore.listing import SessionInfo, list_sessions, update_session
 from duckstore.registry import acquire, release
 from duckstore.schema import RELATIONS
 from duckstore.session import DuckDBSession
+from duckstore.settings import Settings
 
 if TYPE_CHECKING:
     import polars

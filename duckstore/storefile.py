@@ -21,7 +21,8 @@ import duckdb
 
 from duckstore import errors, faults
 from duckstore.command import Command
-from duckstore.database import MEMORY, connect, reading, secure_log, write_errors
+from duckstore.database import MEMORY, connect, secure_log
+from duckstore.failures import reading, write_errors
 from duckstore.journal import sync_folder
 from duckstore.restore import last_id
 from duckstore.schema import TABLES
@@ -74,9 +75,7 @@ class Transaction:
         """Say that this is all, up to the command of that number."""
         faults.at("fold.append")
         self.flush()
-        self.cursor.execute(
-            "update store_meta set value = ? where key = 'folded'", [str(number)]
-        )
+        self.cursor.execute("update store_meta set value = ? where key = 'folded'", [str(number)])
 
 
 def _request_row(command: Command) -> tuple[Any, ...]:
@@ -99,9 +98,12 @@ def _request_row(command: Command) -> tuple[Any, ...]:
 class StoreFile:
     """The open file. Writing is for one thread at a time, reading for all."""
 
-    def __init__(self, path: str, *, memory_limit: str, threads: int) -> None:
+    def __init__(
+        self, path: str, *, memory_limit: str, threads: int, read_only: bool = False
+    ) -> None:
         self.path = path
         self._settings = (memory_limit, threads)
+        self._is_read_only = read_only
         self._gate = threading.Condition()
         self._readers = 0
         self._is_shut = False
@@ -115,10 +117,16 @@ class StoreFile:
 
     def _open(self) -> None:
         memory_limit, threads = self._settings
-        self._connection = connect(self.path, memory_limit=memory_limit, threads=threads)
+        self._connection = connect(
+            self.path,
+            memory_limit=memory_limit,
+            threads=threads,
+            read_only=self._is_read_only,
+        )
         self.inode = os.stat(self.path).st_ino if self.path != MEMORY else 0
         self._writer = self._connection.cursor()
-        self._appenders = {table: self._writer.appender(table) for table in TABLES}
+        tables = () if self._is_read_only else TABLES
+        self._appenders = {table: self._writer.appender(table) for table in tables}
         meta = dict(self._writer.execute("select key, value from store_meta").fetchall())
         self.store_id, self.folded = meta["store_id"], int(meta["folded"])
         self.last_id = last_id(self._writer)
@@ -284,7 +292,9 @@ class StoreFile:
         """Close the file."""
         with self._gate:
             self._let_go()
-        if self.path != MEMORY and os.path.exists(self.path + ".wal") and not self.log_size:
+        if self._is_read_only or self.path == MEMORY:
+            return
+        if os.path.exists(self.path + ".wal") and not self.log_size:
             with suppress(OSError):
                 os.remove(self.path + ".wal")
 

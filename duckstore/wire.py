@@ -121,11 +121,19 @@ def pack(value: Any) -> Any:
     if type(value) in _WRITERS:
         return {type(value).__name__: _WRITERS[type(value)](value)}
     if isinstance(value, _PLAIN):
-        return pack(next(kind for kind in _PLAIN[1:] if isinstance(value, kind))(value))
+        return pack(_plain(value))
     raise ArgumentError(
         f"a parameter is of type {type(value).__name__}, which cannot be sent to the process that "
         "has the store open: give a number, a text, a time, or a list or dict of them"
     )
+
+
+def _plain(value: Any) -> Any:
+    """A value of a subclass (of an enum's, say) as one of the class itself."""
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return None
 
 
 def unpack(value: Any) -> Any:

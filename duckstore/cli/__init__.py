@@ -9,8 +9,9 @@ from __future__ import annotations
 import click
 
 import duckstore
+from duckstore.cli.copies import backup, compact, recover
 from duckstore.cli.files import check, export, import_, info
-from duckstore.cli.options import database_option, format_option
+from duckstore.cli.options import database_option, format_option, read_only_option
 from duckstore.cli.program import ExitCode, Program
 from duckstore.cli.questions import queries, query, sql
 from duckstore.cli.sessions import sessions, show
@@ -26,6 +27,7 @@ __all__ = ["ExitCode", "cli", "main"]
 )
 @click.version_option(duckstore.__version__, prog_name="duckstore", message="%(prog)s %(version)s")
 @database_option
+@read_only_option
 @format_option
 def cli() -> None:
     """Ask a store of agent conversations: sessions, runs, tool calls, edits.
@@ -35,7 +37,8 @@ def cli() -> None:
 
 
 for command in (
-    *(demo, info, sessions, show, queries, query, sql, export, import_, check, completion),
+    *(demo, info, sessions, show, queries, query, sql, export, import_, check),
+    *(backup, compact, recover, completion),
 ):
     cli.add_command(command)
 

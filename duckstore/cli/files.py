@@ -49,7 +49,8 @@ def info(chosen: Chosen) -> None:
     with opened(chosen) as it:
         path = it.store.path
         size = os.path.getsize(path) if os.path.exists(path) else None
-        found = it.access.rows(_FACTS,
+        found = it.access.rows(
+            _FACTS,
         )
     version, *rows, first, last = found.rows[0]
     record = {"path": path, "file_size_bytes": size, "schema_version": version}

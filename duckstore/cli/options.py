@@ -31,6 +31,7 @@ __all__ = [
     "format_option",
     "opened",
     "pass_chosen",
+    "read_only_option",
 ]
 
 VARIABLE = "DUCKSTORE_DB"
@@ -42,6 +43,7 @@ class Chosen:
     """What the shared options say."""
 
     database: str | None = None
+    read_only: bool = False
     format: str = "table"
 
 
@@ -70,6 +72,14 @@ database_option = click.option(
     callback=_keep,
     help=f"The store's file.  [env: {VARIABLE}]",
 )
+read_only_option = click.option(
+    "--read-only",
+    is_flag=True,
+    default=None,
+    expose_value=False,
+    callback=_keep,
+    help="Change nothing beside the file either: for folders that cannot be written.",
+)
 format_option = click.option(
     *("--format", "format"),
     type=click.Choice(FORMATS),
@@ -92,7 +102,8 @@ def opened(chosen: Chosen, *, make: bool = False) -> Iterator[Opened]:
         StoreError: It is not there, or cannot be opened.
     """
     from duckstore.database import MEMORY
-    from duckstore.registry import Settings, acquire
+    from duckstore.registry import acquire
+    from duckstore.settings import Settings
     from duckstore.store import Store
 
     path = chosen.database or os.environ.get(VARIABLE)
@@ -102,7 +113,7 @@ def opened(chosen: Chosen, *, make: bool = False) -> Iterator[Opened]:
         )
     if not make and path != MEMORY:
         _must_be_there(os.path.expanduser(path))
-    access = acquire(path, Settings())
+    access = acquire(path, Settings(read_only=chosen.read_only and path != MEMORY))
     with Store(access) as store:
         yield Opened(store, access)
 
@@ -127,7 +138,8 @@ def complete_session(
     values: dict[str, Any] = {"start": incomplete}
     try:
         with opened(context.ensure_object(Chosen)) as it:
-            found = it.access.rows("select session_id, coalesce(title, first_user_message) from sessions"
+            found = it.access.rows(
+                "select session_id, coalesce(title, first_user_message) from sessions"
                 " where starts_with(session_id, $start) order by updated_at desc limit 50",
                 values,
             )

@@ -57,7 +57,9 @@ class QueryCommand(click.Command):
         """Write the options, and the columns below them."""
         super().format_options(ctx, formatter)
         with formatter.section("Columns"):
-            formatter.write_dl([(n, kind.lower()) for n, kind in catalogue.columns_of(self.query).items()])
+            formatter.write_dl(
+                [(n, kind.lower()) for n, kind in catalogue.columns_of(self.query).items()]
+            )
 
 
 _FLAG: dict[str, Any] = {"is_flag": False, "flag_value": "true"}
@@ -126,7 +128,10 @@ def queries(chosen: Chosen, name: str | None) -> None:
     rows: list[tuple[Any, ...]] = [
         ("parameter", p.name, p.type, p.is_required, p.default, p.help) for p in found.parameters
     ]
-    rows += [("column", n, kind.lower(), None, None, None) for n, kind in catalogue.columns_of(found).items()]
+    rows += [
+        ("column", n, kind.lower(), None, None, None)
+        for n, kind in catalogue.columns_of(found).items()
+    ]
     names = ("part", "name", "type", "is_required", "default", "help")
     write(dict.fromkeys(names, "VARCHAR"), rows, chosen.format)
 

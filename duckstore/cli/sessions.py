@@ -156,7 +156,8 @@ def _must_be_known(it: Opened, session_id: str) -> None:
     from duckstore.conversation import Conversation
 
     Conversation(it.access, session_id)  # refuses what can be no id
-    near = it.access.rows("select session_id from session_rows"
+    near = it.access.rows(
+        "select session_id from session_rows"
         " where session_id = $id or jaro_winkler_similarity(lower(session_id), lower($id)) > 0.7"
         " order by session_id = $id desc, jaro_winkler_similarity(lower(session_id), lower($id))"
         " desc, session_id limit 3",
