@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import socket
-import struct
 import sys
 import uuid
 from collections.abc import Callable, Mapping
@@ -82,6 +81,9 @@ class Lane:
         except (EOFError, OSError, AuthenticationError, ValueError) as error:
             self.drop()
             raise Disconnected from error
+        except BaseException:
+            self.drop()  # Ctrl-C: the greeting stands half said
+            raise
         if told["version"] != wire.VERSION:
             self.drop()
             raise errors.StoreLockedError(
@@ -184,6 +186,9 @@ class Lane:
                     break
         except errors.StoreBusyError:
             raise
+        except BlockingIOError as error:  # in the middle of a message
+            self.drop()
+            raise self._silence() from error
         except (EOFError, OSError, ValueError) as error:
             self.drop()
             raise Disconnected from error
@@ -254,10 +259,7 @@ def _dial(address: str, timeout: float) -> Connection:
         line.connect(address)
         line.settimeout(None)
         # A stopped owner must not hold us for ever in the middle of a large message either.
-        seconds = int(timeout)
-        limit = struct.pack("ll", seconds, int((timeout - seconds) * 1_000_000))
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        wire.limit(line, timeout)
     except BaseException:
         line.close()
         raise

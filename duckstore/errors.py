@@ -7,7 +7,7 @@
     │   ├── NotAStoreError             a DuckDB database, but not one of duckstore's
     │   ├── NewerSchemaError           written by a later duckstore
     │   ├── StoreLockedError           a process that does not share it holds the file
-    │   ├── StoreBusyError             the process that has it open does not answer in time
+    │   ├── StoreBusyError             who has it open does not answer (also TimeoutError)
     │   ├── StoreReadOnlyError         a change of a store that was opened for reading
     │   ├── DamagedStoreError          DuckDB or the journal cannot be read
     │   └── StoreWriteError            a write failed (disk full, I/O); nothing was stored

@@ -99,7 +99,7 @@ class Journal:
             write_at(self.file, frame, self.end)
             if sync:
                 self._sync()
-        except OSError:
+        except BaseException:
             self._dirty = (self.end, len(frame))
             with suppress(OSError):  # it stays marked, and the next append cleans first
                 self._clean()
@@ -126,28 +126,34 @@ class Journal:
         They are written into a new file, which then takes the old one's name.
 
         Raises:
-            OSError: The file cannot be written; the journal is as it was.
+            OSError: It could not be done. The journal holds what it held, or these records alone
+                where only the new name could not be made durable: then it is not sound.
         """
         aside = self.path + ".new"
+        content = TITLE + self.store_id.encode() + b"\n"
+        if records:
+            content += _frame(number, records)
+        size = -(-(len(content) + HEAD_LENGTH) // STEP) * STEP
         file = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | BINARY, 0o600)
         try:
-            content = TITLE + self.store_id.encode() + b"\n"
-            if records:
-                content += _frame(number, records)
-            size = -(-(len(content) + HEAD_LENGTH) // STEP) * STEP
             write_at(file, content + bytes(size - len(content)), 0)
             _sync(file)
             faults.at("journal.cut")
             if sys.platform == "win32":
                 self.close()  # an open file keeps its name there
+                self.is_sound = False
             os.replace(aside, self.path)
-            sync_folder(self.path)
         except BaseException:
             os.close(file)
+            with suppress(OSError):  # the disk may be full
+                os.unlink(aside)
             raise
+        # From here on the old file has no name: nothing may be written to it any more.
         self.close()
         self.file, self.end, self.size = file, len(content), size
-        self.is_sound, self._dirty = True, None
+        self.is_sound, self._dirty = False, None
+        sync_folder(self.path)
+        self.is_sound = True
         faults.at("journal.cut.done")
 
     def close(self) -> None:

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import duckdb
 
 from duckstore import errors
 from duckstore.command import Command, from_record
 from duckstore.database import MEMORY
+from duckstore.failures import write_errors
 from duckstore.journal import Journal, journal_path
 from duckstore.recovery import Contents, read_journal
 from duckstore.storefile import StoreFile
@@ -28,7 +35,7 @@ def open_for_reading(path: str, *, memory_limit: str, threads: int) -> StoreFile
         StoreReadOnlyError: The journal holds changes that the database does not have.
         StoreError: The database cannot be opened.
     """
-    contents = read_journal(journal_path(path))
+    contents = _read(journal_path(path))
     file = StoreFile(path, memory_limit=memory_limit, threads=threads, read_only=True)
     try:
         left = _left(file, contents, journal_path(path)) if contents.records else []
@@ -58,71 +65,134 @@ def open_files(
     if path == MEMORY:
         return StoreFile(path, memory_limit=memory_limit, threads=threads), None, []
     name = journal_path(path)
-    contents = read_journal(name)
-    if contents.records and not os.path.exists(path):
-        raise errors.DamagedStoreError(
-            f"{path} is missing, and its journal {name} holds {len(contents.records)} records "
-            "that it may not have: put the database back beside it, or remove the journal too"
-        )
+    contents = _read(name)
+    if contents.records:
+        if not os.path.exists(path) or not os.path.getsize(path):
+            raise errors.DamagedStoreError(
+                f"{path} is missing, and its journal {name} holds {len(contents.records)} records "
+                "that it may not have: put the database back beside it, or remove the journal too"
+            )
+        # Closing a database changes it when it has a log, so this is asked before.
+        found = _look(path)
+        if found is not None:
+            _check_belongs(found, contents, name)
     file = _open_database(path, contents, memory_limit, threads)
     try:
         if not contents.records:
             return file, None, []
         left = _left(file, contents, name)
-        # What DuckDB has only in its log stays in the journal, as does what it does not have.
-        kept = contents.records[0 if file.log_size else len(contents.records) - len(left) :]
+        kept = contents.records[len(contents.records) - len(left) :]
+        if file.log_size and contents.records[-1].number >= file.folded:
+            kept = contents.records  # what DuckDB has only in its log stays in the journal
         number = kept[0].number if kept else file.folded + 1
-        journal = Journal.create(name, file.store_id, number, [r.data for r in kept])
+        with write_errors(path, kept=True):
+            journal = Journal.create(name, file.store_id, number, [r.data for r in kept])
     except BaseException:
         file.close()
         raise
     return file, journal, left
 
 
+def _read(name: str) -> Contents:
+    try:
+        return read_journal(name)
+    except OSError as error:
+        raise errors.StorePathError(
+            f"the journal {name} cannot be read: {error.strerror}. Change its rights; a store "
+            "cannot be opened without it, since it may hold what the database does not have"
+        ) from error
+
+
+class _Place(Protocol):
+    """What tells which commands a database has."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def store_id(self) -> str: ...
+    @property
+    def folded(self) -> int: ...
+
+
 def _left(file: StoreFile, contents: Contents, name: str) -> list[Command]:
     """The commands of the journal that the database does not have."""
-    if contents.store_id != file.store_id:
+    _check_belongs(file, contents, name)
+    left = [record for record in contents.records if record.number > file.folded]
+    return [from_record(record.number, record.data) for record in left]
+
+
+def _check_belongs(place: _Place, contents: Contents, name: str) -> None:
+    if contents.store_id != place.store_id:
         raise errors.DamagedStoreError(
-            f"the journal {name} belongs to another database than {file.path}: put the right one "
+            f"the journal {name} belongs to another database than {place.path}: put the right one "
             "back, or move the journal away if you do not need what only it holds. Nothing was "
             "changed"
         )
-    left = [record for record in contents.records if record.number > file.folded]
-    if left and left[0].number != file.folded + 1:
+    first = contents.records[0].number
+    if first > place.folded + 1:
         raise errors.DamagedStoreError(
-            f"{file.path} ends with record {file.folded}, and its journal begins with "
-            f"{left[0].number}: the file is older than its journal. Put the newer file back, or "
+            f"{place.path} ends with record {place.folded}, and its journal begins with "
+            f"{first}: the file is older than its journal. Put the newer file back, or "
             "move the journal away to go on without what it holds. Nothing was changed"
         )
-    return [from_record(record.number, record.data) for record in left]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a database that was only looked at says of itself."""
+
+    path: str
+    store_id: str
+    folded: int
+
+
+def _look(path: str) -> _Found | None:
+    """Look at a database without changing anything. None where it does not answer."""
+    if not os.path.isfile(path):
+        return None
+    try:
+        with duckdb.connect(path, read_only=True) as probe:
+            rows = probe.execute("select key, value from store_meta").fetchall()
+    except duckdb.Error:
+        return None  # opening it says what is the matter
+    meta = dict(rows)
+    try:
+        return _Found(path, meta["store_id"], int(meta["folded"]))
+    except (KeyError, ValueError):
+        return None
 
 
 def _open_database(path: str, contents: Contents, memory_limit: str, threads: int) -> StoreFile:
     try:
         return StoreFile(path, memory_limit=memory_limit, threads=threads)
-    except errors.DamagedStoreError:
+    except (errors.DamagedStoreError, errors.NewerSchemaError):
         log = path + ".wal"
         if not contents.records or not os.path.exists(log):
             raise
         aside = _free_name(log + ".damaged")
-        os.rename(log, aside)
-        try:
+        with _put_aside(log, aside):
+            found = _look(path)
+            if found is None or found.store_id != contents.store_id:
+                raise
+            if found.folded + 1 < contents.records[0].number:
+                raise  # the log had what the journal has no more
             file = StoreFile(path, memory_limit=memory_limit, threads=threads)
-            is_whole = contents.store_id == file.store_id and (
-                contents.records[0].number <= file.folded + 1
-            )
-            if is_whole:
-                _log.warning(
-                    "DuckDB could not read the log %s; the journal has all that it held. "
-                    "It was moved to %s",
-                    log,
-                    aside,
-                )
-                return file
-            file.close()
-        except errors.StoreError:
-            os.replace(aside, log)
-            raise
+        _log.warning(
+            "DuckDB could not read the log %s; the journal has all that it held. It was moved to "
+            "%s",
+            log,
+            aside,
+        )
+        return file
+
+
+@contextmanager
+def _put_aside(log: str, aside: str) -> Iterator[None]:
+    """Give a log another name, and its own again where the work with that fails."""
+    os.rename(log, aside)
+    try:
+        yield
+    except BaseException:
         os.replace(aside, log)
         raise
 

@@ -86,18 +86,14 @@ class Ownership:
         """
         name = owner_path(path)
         while True:
-            try:
-                file = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
-            except OSError as error:
-                raise errors.StorePathError(
-                    f"{name} cannot be written: {error.strerror}. A store needs a folder that "
-                    "can be written; open it with read_only=True where it is only read"
-                ) from error
+            file = _open(path, name)
             if not _lock(file, shared):
                 os.close(file)
                 return None
             # The one who had it may have removed the file between our two steps.
             if _is_same(file, name):
+                if not shared:
+                    os.ftruncate(file, 0)  # what a killed owner had published is true no more
                 return cls(path, file)
             os.close(file)
 
@@ -120,7 +116,9 @@ class Ownership:
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
             folder = Path(tempfile.mkdtemp(prefix="duckstore-"))
-        return str(folder / f"{secrets.token_hex(12)}.socket")
+        # The name is that of the lock's file: the next owner finds it, and removes what is stale.
+        lock = os.fstat(self._file)
+        return str(folder / f"{lock.st_dev:x}-{lock.st_ino:x}.socket")
 
     def release(self) -> None:
         """Give the lock back, and remove the file."""
@@ -137,6 +135,36 @@ class Ownership:
         file, self._file = self._file, -1
         if file >= 0:
             os.close(file)
+
+
+def _open(path: str, name: str) -> int:
+    """Open or make the file of a lock, which only its user may read."""
+    try:
+        file = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        folder = Path(path).parent
+        if not folder.is_dir():
+            text = f"the folder {folder} does not exist: make it first, or correct the path {path}"
+        elif isinstance(error, PermissionError) and os.path.exists(name):
+            text = (
+                f"{name} cannot be opened: {error.strerror}. The store belongs to another user: "
+                "only processes of one user can share it"
+            )
+        else:
+            text = (
+                f"{name} cannot be written: {error.strerror}. A store needs a folder that can be "
+                "written; open it with read_only=True where it is only read"
+            )
+        raise errors.StorePathError(text) from error
+    if sys.platform != "win32" and os.fstat(file).st_mode & 0o077:
+        try:
+            os.fchmod(file, 0o600)  # the key will stand in it
+        except OSError as error:
+            os.close(file)
+            raise errors.StorePathError(
+                f"{name} can be read by others and belongs to another user: remove it"
+            ) from error
+    return file
 
 
 def _lock(file: int, shared: bool) -> bool:

@@ -1,9 +1,9 @@
 """Reading a journal back, and telling what a crash leaves from damage.
 
 A torn frame, which a crash of the machine leaves where it was about to sync, shows itself by its
-missing sectors, which read as NUL, and by nothing whole behind it. It was never acknowledged and
-is dropped. Anything else that does not add up is damage: a `DamagedStoreError` that names the
-place and what can be recovered.
+missing sectors or its missing end, which read as NUL, and by nothing whole behind it. It was never
+acknowledged and is dropped. Anything else that does not add up is damage, a single byte that became
+NUL too: a `DamagedStoreError` that names the place and what can be recovered.
 """
 
 from __future__ import annotations
@@ -15,9 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duckstore import errors
-from duckstore.journal import BINARY, HEAD_LENGTH, MAGIC, STEP, TITLE, TITLE_LENGTH, write_at
+from duckstore.journal import (
+    BINARY,
+    HEAD_LENGTH,
+    MAGIC,
+    STEP,
+    TITLE,
+    TITLE_LENGTH,
+    sync_folder,
+    write_at,
+)
 
 __all__ = ["Contents", "Record", "read_journal", "salvage"]
+
+SECTOR = 512
+"""What a disk writes of a file whole or not at all, counted from the file's start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +45,7 @@ class Contents:
     """What a journal holds."""
 
     store_id: str | None
-    """The store that it belongs to; None where there is no journal, or none was finished."""
+    """The store that it belongs to; None where there is no journal, or its first line is damaged."""
     records: list[Record]
 
 
@@ -80,8 +92,11 @@ def salvage(path: str) -> tuple[str, int] | None:
     kept = data[: damage.position]
     if kept:
         kept += bytes(-(-(len(kept) + HEAD_LENGTH) // STEP) * STEP - len(kept))
-    _write_new(path + ".new", kept)
-    os.replace(path + ".new", path)
+        _write_new(path + ".new", kept)
+        os.replace(path + ".new", path)
+    else:
+        os.remove(path)
+    sync_folder(path)
     return copy, len(contents.records)
 
 
@@ -100,8 +115,6 @@ def _read(path: str) -> tuple[Contents, _Damage | None]:
     except FileNotFoundError:
         return Contents(None, []), None
     title = data[:TITLE_LENGTH]
-    if not data.strip(b"\0"):
-        return Contents(None, []), None
     if not title.startswith(TITLE) or not title.endswith(b"\n") or len(title) < TITLE_LENGTH:
         return Contents(None, []), _Damage(0, "it does not begin as a journal does")
     records: list[Record] = []
@@ -113,7 +126,7 @@ def _read(path: str) -> tuple[Contents, _Damage | None]:
             return contents, _Damage(position, "the file was cut off")
         frame = _frame(data, position)
         if isinstance(frame, str):
-            if not _is_unwritten(data, position):
+            if not _is_torn(data, position):
                 return contents, _Damage(position, frame)
             if not _is_last(data, position):
                 return contents, _Damage(position, "a frame is missing before others")
@@ -131,34 +144,53 @@ def _read(path: str) -> tuple[Contents, _Damage | None]:
 
 def _frame(data: bytes, position: int) -> tuple[int, int, bytes] | str:
     """The frame at a position: its first number, record count and payload; or what is wrong."""
-    head = data[position : position + HEAD_LENGTH]
-    try:
-        magic, *fields, head_crc = head.split()
-        first, count, length, crc = (int(field, 16) for field in fields)
-        if magic != MAGIC or zlib.crc32(head[: head.rindex(b" ")]) != int(head_crc, 16):
-            return "the head of a frame is wrong"
-    except ValueError:
+    head = _head(data, position)
+    if head is None:
         return "the head of a frame is wrong"
+    first, count, length, crc = head
     start = position + HEAD_LENGTH
     payload = data[start : start + length]
     if len(payload) < length:
         return "the file was cut off"
-    if not head.endswith(b"\n") or zlib.crc32(payload) != crc:
+    if zlib.crc32(payload) != crc:
         return "the content of a frame is wrong"
     return first, count, payload
 
 
-def _is_unwritten(data: bytes, position: int) -> bool:
-    """Whether part of the frame there was never written, although the file has room for it."""
+def _head(data: bytes, position: int) -> tuple[int, int, int, int] | None:
+    """The numbers in the head of a frame; None where any byte of it is not as it was written."""
     head = data[position : position + HEAD_LENGTH]
-    if b"\0" in head:
-        return True
     try:
-        length = int(head.split()[3], 16)
-    except (ValueError, IndexError):
-        return False
-    payload = data[position + HEAD_LENGTH : position + HEAD_LENGTH + length]
-    return len(payload) == length and b"\0" in payload
+        magic, first, count, length, crc, head_crc = head.split(b" ")
+        numbers = int(first, 16), int(count, 16), int(length, 16), int(crc, 16)
+    except ValueError:
+        return None
+    told = b"%08x\n" % zlib.crc32(head[: head.rindex(b" ")])
+    return numbers if magic == MAGIC and head_crc == told else None
+
+
+def _is_torn(data: bytes, position: int) -> bool:
+    """Whether a frame that does not add up lacks sectors or its end, as an unfinished one does."""
+    boundary = position + SECTOR - position % SECTOR
+    head = _head(data, position)
+    if head is not None:
+        end = position + HEAD_LENGTH + head[2]
+        starts = [position, *range(boundary, end, SECTOR)]
+        pieces = zip(starts, [*starts[1:], end], strict=True)
+        is_there = len(data) >= end
+        return is_there and (not data[end - 1] or any(_is_nul(data[a:b]) for a, b in pieces))
+    # Where it ends is not known; the head itself lies in one sector or in two.
+    second = boundary < position + HEAD_LENGTH and data[boundary : boundary + SECTOR]
+    rest = data[position:].rstrip(b"\0")
+    return (
+        _is_nul(data[position:boundary])
+        or (bool(second) and _is_nul(second))
+        or len(rest) < HEAD_LENGTH
+    )
+
+
+def _is_nul(data: bytes) -> bool:
+    return not data.strip(b"\0")
 
 
 def _is_last(data: bytes, position: int) -> bool:

@@ -11,6 +11,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,8 @@ __all__ = ["Requests"]
 
 MOST_CLIENTS = 10_000
 """So many clients are remembered; one that has been quiet for longest is forgotten first."""
+NO_ANSWER = json.dumps({"answer": None, "error": None})
+"""What an append is told; its items need not be kept for that."""
 
 
 @dataclass(slots=True, eq=False)
@@ -29,7 +32,7 @@ class _Request:
     number: int
     command: Command | None = None
     stored: str | None = None
-    """What it was told, where it was folded before this process opened the store."""
+    """What it was told, where that is known for good."""
     finished: threading.Event = field(default_factory=threading.Event)
 
 
@@ -39,6 +42,7 @@ class Requests:
     def __init__(self, file: StoreFile) -> None:
         self._lock = threading.Lock()
         self._latest: OrderedDict[str, _Request] = OrderedDict()
+        self._running: dict[Command, _Request] = {}
         with file.cursor() as cursor:
             rows = cursor.execute(
                 "select client_id, max(request_number), arg_max(answer, request_number)"
@@ -51,9 +55,9 @@ class Requests:
     def remember(self, commands: Iterable[Command]) -> None:
         """Take commands that were read from the journal: they were acknowledged."""
         for command in commands:
-            if command.request is not None:
-                self.begin(command)
-                self.done(command)
+            with suppress(errors.StoreError):  # a later one of that client is known
+                if self.begin(command) is command:
+                    self.done(command)
 
     def begin(self, command: Command) -> Command | str:
         """Note a request that is about to be done.
@@ -61,6 +65,9 @@ class Requests:
         Returns:
             The same command; or, where the request was made before, the command or the stored
             answer of then.
+
+        Raises:
+            StoreError: The client has asked something else since.
         """
         if command.request is None:
             return command
@@ -68,8 +75,10 @@ class Requests:
         while True:
             with self._lock:
                 known = self._latest.get(client)
-                if known is None or known.number != number:
-                    self._latest[client] = _Request(number, command)
+                if known is not None and known.number > number:
+                    raise errors.StoreError(f"request {number} of {client} was given up")
+                if known is None or known.number < number:
+                    self._running[command] = self._latest[client] = _Request(number, command)
                     self._latest.move_to_end(client)
                     if len(self._latest) > MOST_CLIENTS:
                         self._latest.popitem(last=False)
@@ -83,13 +92,19 @@ class Requests:
     def done(self, command: Command) -> None:
         """Say that a request is acknowledged."""
         if command.request is not None:
-            self._latest[command.request[0]].finished.set()
+            with self._lock:
+                known = self._running.pop(command)
+            if command.operation == "add":
+                known.command, known.stored = None, NO_ANSWER
+            known.finished.set()
 
     def fail(self, command: Command) -> None:
         """Say that a request was not stored: it may be made again."""
         if command.request is not None:
             with self._lock:
-                known = self._latest.pop(command.request[0])
+                known = self._running.pop(command)
+                if self._latest.get(command.request[0]) is known:
+                    del self._latest[command.request[0]]
             known.command = None
             known.finished.set()
 

@@ -8,15 +8,17 @@ that it knows the store's key, by the challenge of `multiprocessing.connection`.
 from __future__ import annotations
 
 import json
+import socket
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from multiprocessing.connection import Connection
 from typing import Any
 from uuid import UUID
 
-from duckstore.errors import ArgumentError
+from duckstore.errors import SQLError
 
 __all__ = [
     "ANSWER",
@@ -28,6 +30,7 @@ __all__ = [
     "WORKING",
     "Message",
     "join_texts",
+    "limit",
     "pack",
     "receive",
     "send",
@@ -75,9 +78,24 @@ def receive(connection: Connection) -> Message:
     return Message(data[:1], json.loads(head), body)
 
 
+def limit(line: socket.socket, seconds: float) -> None:
+    """Bound how long the system waits for the other side to take or give bytes."""
+    whole = int(seconds)
+    bound = struct.pack("ll", whole, max(int((seconds - whole) * 1_000_000), not whole))
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
+
+
 def join_texts(texts: Sequence[str]) -> bytes:
-    """Raw items as the body of a message; none of them holds a line end."""
-    return "\n".join(texts).encode()
+    """Raw items as the body of a message.
+
+    None of ours holds a line end. Where something from outside put one, a carriage return says the
+    same: JSON takes both between values and neither inside a text.
+    """
+    joined = "\n".join(texts)
+    if texts and joined.count("\n") != len(texts) - 1:
+        joined = "\n".join(text.replace("\n", "\r") for text in texts)
+    return joined.encode()
 
 
 def split_texts(body: bytes, count: int) -> list[str]:
@@ -88,21 +106,27 @@ def split_texts(body: bytes, count: int) -> list[str]:
 # Values of parameters ----------------------------------------------------------------------------
 
 _PLAIN = (type(None), bool, int, float, str)
-_WRITERS: dict[type, Callable[[Any], str]] = {
+_WRITERS: dict[type, Callable[[Any], Any]] = {
     datetime: datetime.isoformat,
     date: date.isoformat,
     time: time.isoformat,
+    timedelta: lambda value: [value.days, value.seconds, value.microseconds],
     Decimal: str,
     UUID: str,
     bytes: bytes.hex,
+    bytearray: bytearray.hex,
+    memoryview: memoryview.hex,
 }
-_READERS: dict[str, Callable[[str], Any]] = {
+_READERS: dict[str, Callable[[Any], Any]] = {
     "datetime": datetime.fromisoformat,
     "date": date.fromisoformat,
     "time": time.fromisoformat,
+    "timedelta": lambda value: timedelta(*value),
     "Decimal": Decimal,
     "UUID": UUID,
     "bytes": bytes.fromhex,
+    "bytearray": bytes.fromhex,
+    "memoryview": bytes.fromhex,
 }
 
 
@@ -110,7 +134,7 @@ def pack(value: Any) -> Any:
     """A parameter's value as JSON has it; `unpack` gives it back.
 
     Raises:
-        ArgumentError: It is of a type that is not sent to another process.
+        SQLError: It is of a type that DuckDB does not take either.
     """
     if type(value) in _PLAIN:
         return value
@@ -118,22 +142,24 @@ def pack(value: Any) -> Any:
         return [pack(part) for part in value]
     if isinstance(value, Mapping):
         return {"dict": [[pack(key), pack(part)] for key, part in value.items()]}
-    if type(value) in _WRITERS:
-        return {type(value).__name__: _WRITERS[type(value)](value)}
     if isinstance(value, _PLAIN):
-        return pack(_plain(value))
-    raise ArgumentError(
-        f"a parameter is of type {type(value).__name__}, which cannot be sent to the process that "
-        "has the store open: give a number, a text, a time, or a list or dict of them"
+        return _plain(value)
+    for kind, write in _WRITERS.items():  # a datetime is a date too, and comes first
+        if isinstance(value, kind):
+            return {kind.__name__: write(value)}
+    if type(value).__module__ == "numpy":
+        return pack(value.tolist())
+    raise SQLError(
+        "Not implemented Error: Unable to transform python value of type "
+        f"'{type(value)}' to DuckDB LogicalType"
     )
 
 
 def _plain(value: Any) -> Any:
     """A value of a subclass (of an enum's, say) as one of the class itself."""
-    for kind in (bool, int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return None
+    if isinstance(value, str):
+        return str.__str__(value)  # `str` of an enum's member is its name
+    return int(value) if isinstance(value, int) else float(value)
 
 
 def unpack(value: Any) -> Any:

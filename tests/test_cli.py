@@ -18,7 +18,7 @@ import duckstore
 from duckstore import catalogue
 from duckstore.cli import ExitCode, cli
 from duckstore.cli.sessions import ORDERS
-from duckstore.schema import RELATIONS
+from duckstore.schema import RELATIONS, SCHEMA_VERSION
 from tests import rich as sample
 from tests.samples import assistant, user
 
@@ -121,7 +121,7 @@ def test_info_counts_what_the_relations_hold(filled: Path) -> None:
             count = store.sql(f"select count(*) as n from {name}")["n"][0]
             assert found[name] == count, name
     assert found["path"] == str(filled)
-    assert found["schema_version"] == 1
+    assert found["schema_version"] == SCHEMA_VERSION
     first = datetime.fromisoformat(found["first_item_at"])
     assert first <= datetime.fromisoformat(found["last_item_at"]) <= datetime.now(UTC)
 

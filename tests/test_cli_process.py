@@ -117,9 +117,17 @@ def test_exit_codes(arguments: list[str], code: int) -> None:
     assert bool(done.stderr) is (code != 0)
 
 
-def test_a_held_store_is_named_with_its_holder(tmp_path: Path) -> None:
+def test_a_store_that_is_open_elsewhere_is_read_all_the_same(tmp_path: Path) -> None:
     path = tmp_path / "held.duckdb"
-    with duckstore.open(path):
+    with duckstore.open(path) as store:
+        store.conversation("s").add(["one"])
+        done = program("-d", path, "sql", "select count(*) as n from items", "--format", "csv")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"n\n1\n", b"")
+
+
+def test_a_store_that_is_kept_by_one_process_is_named_with_its_holder(tmp_path: Path) -> None:
+    path = tmp_path / "held.duckdb"
+    with duckstore.open(path, exclusive=True):
         done = program("-d", path, "info")
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.count(b"\n") == 1

@@ -54,6 +54,7 @@ def test_public_names() -> None:
         "__version__",
         "errors",
         "open",
+        "recover",
     ]
     for name in duckstore.__all__:
         assert getattr(duckstore, name) is not None

@@ -41,7 +41,7 @@ def backup(chosen: Chosen, target: Path) -> None:
 @format_option
 @pass_chosen
 def compact(chosen: Chosen) -> None:
-    """Write the file anew without what was deleted, and give its space back."""
+    """Write the file anew, without what was deleted."""
     with opened(chosen) as it, progress("Rewriting"):
         before, after = it.store.compact()
         path = it.store.path
