@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from duckstore import errors
+from duckstore.breath import Breath
 from duckstore.command import Command
 from duckstore.committer import IDLE_SECONDS
 from duckstore.memory import Slot
@@ -34,8 +34,6 @@ MOST_BACKLOG = 20_000
 RETRY_SECONDS = 1.0
 CHECKPOINT_BYTES = 64 << 20
 """The log is merged into the file, and the journal cut, when either is so large."""
-BREATH = 0.00005
-"""Seconds in which other threads of the process go on, between some commands."""
 
 _log = logging.getLogger("duckstore")
 
@@ -183,7 +181,8 @@ class Folding:
             batch = self._next_batch()
         try:
             with self._file.transaction() as transaction:
-                for count, (command, slot) in enumerate(batch, start=1):
+                breath = Breath()
+                for command, slot in batch:
                     if not command.is_applied:
                         with slot.lock:
                             if not command.is_applied:
@@ -191,8 +190,7 @@ class Folding:
                                     transaction.flush()
                                 self._sessions.settle_until(slot, command, transaction.cursor)
                     transaction.add(command)
-                    if not count % 8:
-                        time.sleep(BREATH)
+                    breath.take()
                 transaction.finish(batch[-1][0].number)
             self._file.folded = batch[-1][0].number
         finally:

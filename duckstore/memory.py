@@ -65,7 +65,8 @@ class Memory:
 
     def get(self, session_id: str) -> Slot | None:
         """The session's slot, where it has one."""
-        return self._slots.get(session_id)
+        with self._lock:
+            return self._slot(session_id) if session_id in self._slots else None
 
     @contextmanager
     def held(self, session_id: str) -> Iterator[Slot]:

@@ -9,13 +9,14 @@ when sessions are first read back, in one query.
 from __future__ import annotations
 
 import hashlib
-import time
 from array import array
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import duckdb
+
+from duckstore.breath import Breath
 
 __all__ = ["Place", "SessionIndex"]
 
@@ -67,13 +68,14 @@ class SessionIndex:
             order by low, high
             """
         )
-        while rows := cursor.fetchmany(2000):
+        breath = Breath()
+        while rows := cursor.fetchmany(500):
             for low, high, key, last in rows:
                 built._low.append(low)
                 built._high.append(high)
                 built._keys.append(key)
                 built._last.append(last)
-            time.sleep(0)  # others want to go on: see Engine
+            breath.take()
         self._low, self._high, self._keys, self._last = (
             built._low,
             built._high,

@@ -11,7 +11,6 @@ import ctypes
 import json
 import os
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from typing import Any
 import duckdb
 
 from duckstore import errors, faults
+from duckstore.breath import Breath
 from duckstore.command import Command
 from duckstore.database import MEMORY, connect, secure_log
 from duckstore.failures import reading, write_errors
@@ -29,7 +29,7 @@ from duckstore.schema import TABLES
 
 __all__ = ["StoreFile", "Transaction"]
 
-CHUNK = 128
+CHUNK = 64
 """Rows that are handed to DuckDB at a time: meanwhile no other thread of the process goes on."""
 
 
@@ -63,11 +63,12 @@ class Transaction:
 
     def flush(self) -> None:
         """Let the cursor see all rows so far."""
+        breath = Breath()
         for table, rows in self._rows.items():
             appender = self._appenders[table]
             for start in range(0, len(rows), CHUNK):
                 appender.append_rows(rows[start : start + CHUNK])
-                time.sleep(0)
+                breath.take()
             appender.flush()
         self._rows.clear()
 
@@ -107,6 +108,7 @@ class StoreFile:
         self._gate = threading.Condition()
         self._readers = 0
         self._is_shut = False
+        self._is_closed = False
         self._connection: duckdb.DuckDBPyConnection | None = None
         self.store_id = ""
         self.folded = 0
@@ -170,9 +172,13 @@ class StoreFile:
 
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The connection that cursors are made from. Raises ClosedError."""
-        if self._connection is None:
-            raise errors.ClosedError(f"the store {self.path} is closed: open it again")
-        return self._connection
+        with self._gate:
+            if self._connection is None:
+                if self._is_closed:
+                    raise errors.ClosedError(f"the store {self.path} is closed: open it again")
+                self._open()  # DuckDB gave it up, and it could not be opened again at once
+            assert self._connection is not None  # noqa: S101
+            return self._connection
 
     @contextmanager
     def alone(self, seconds: float) -> Iterator[None]:
@@ -208,6 +214,7 @@ class StoreFile:
         with write_errors(self.path, kept=True):
             try:
                 faults.at("fold.begin")
+                self.connection()
                 self._writer.begin()
                 transaction = Transaction(self._writer, self._appenders)
                 yield transaction
@@ -291,6 +298,7 @@ class StoreFile:
     def close(self) -> None:
         """Close the file."""
         with self._gate:
+            self._is_closed = True
             self._let_go()
         if self._is_read_only or self.path == MEMORY:
             return

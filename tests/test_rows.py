@@ -11,8 +11,9 @@ import pytest
 
 from duckstore import errors
 from duckstore.access import Access
-from duckstore.registry import Settings, acquire, release
+from duckstore.registry import acquire, release
 from duckstore.rows import Rows
+from duckstore.settings import Settings
 
 # One SQL expression of every awkward type, with the value that it must arrive as.
 VALUES: list[tuple[str, Any]] = [
