@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from duckstore.store import QueryInfo, Store
     from duckstore.store import open_store as open
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "DuckDBSession",

@@ -41,6 +41,8 @@ _T = TypeVar("_T")
 
 TRY_SECONDS = 0.005
 """How long to wait before looking again for a new owner."""
+FORKED_SECONDS = 3.0
+"""How long a forked child, which cannot be the owner, waits for another process to become it."""
 
 
 class Access:
@@ -130,13 +132,18 @@ class Access:
             StoreBusyError: Neither was possible in time.
             StoreError: The file cannot be opened.
         """
-        deadline = time.monotonic() + self.settings.timeout
+        start = time.monotonic()
+        deadline = start + self.settings.timeout
         pause = TRY_SECONDS
         while True:
             self.check_usable()
-            with self._lock:
-                if self.is_owner or self._become_owner():
-                    return
+            try:
+                with self._lock:
+                    if self.is_owner or self._become_owner():
+                        return
+            except errors.ForkedError:
+                if time.monotonic() > start + FORKED_SECONDS:
+                    raise
             post = find_post(self.path)
             if post is not None and post.address is None:
                 raise errors.StoreLockedError(

@@ -259,7 +259,7 @@ def _dial(address: str, timeout: float) -> Connection:
         line.connect(address)
         line.settimeout(None)
         # A stopped owner must not hold us for ever in the middle of a large message either.
-        wire.limit(line, timeout)
+        wire.limit(line, timeout, socket.SO_SNDTIMEO, socket.SO_RCVTIMEO)
     except BaseException:
         line.close()
         raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -77,6 +77,8 @@ def open_files(
         if found is not None:
             _check_belongs(found, contents, name)
     file = _open_database(path, contents, memory_limit, threads)
+    with suppress(OSError):
+        os.remove(name + ".new")  # a journal that was being cut when its process died
     try:
         if not contents.records:
             return file, None, []

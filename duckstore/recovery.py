@@ -45,7 +45,7 @@ class Contents:
     """What a journal holds."""
 
     store_id: str | None
-    """The store that it belongs to; None where there is no journal, or its first line is damaged."""
+    """The store that it belongs to; None where there is none, or its first line is damaged."""
     records: list[Record]
 
 
@@ -180,12 +180,11 @@ def _is_torn(data: bytes, position: int) -> bool:
         is_there = len(data) >= end
         return is_there and (not data[end - 1] or any(_is_nul(data[a:b]) for a, b in pieces))
     # Where it ends is not known; the head itself lies in one sector or in two.
-    second = boundary < position + HEAD_LENGTH and data[boundary : boundary + SECTOR]
-    rest = data[position:].rstrip(b"\0")
+    is_split = boundary < position + HEAD_LENGTH <= len(data)
     return (
         _is_nul(data[position:boundary])
-        or (bool(second) and _is_nul(second))
-        or len(rest) < HEAD_LENGTH
+        or (is_split and _is_nul(data[boundary : boundary + SECTOR]))
+        or len(data[position:].rstrip(b"\0")) < HEAD_LENGTH
     )
 
 

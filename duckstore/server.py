@@ -1,51 +1,48 @@
 """The owner of a store serves other processes of the same user over a local socket.
 
 One thread waits for clients, and each client has a thread of its own, so that a long question of
-one holds up nobody else. A client that says something else than it should is let go of; nothing
-that it sends can do more than what `Store` and `DuckDBSession` do.
+one holds up nobody else. Another one tells those whose answer takes time that it is being worked
+on, and stops the questions of those who have gone. A client that says something else than it should
+is let go of; nothing that it sends can do more than what `Store` and `DuckDBSession` do.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import socket
-import sys
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import (
-    Connection,
-    Listener,
-    answer_challenge,
-    deliver_challenge,
-)
-from typing import Any, TypeVar
-
-import duckdb
+from multiprocessing.connection import answer_challenge, deliver_challenge
+from typing import Any
 
 from duckstore import errors, wire
 from duckstore.command import Command
 from duckstore.engine import Engine
 from duckstore.frames import statement_of, write_stream
+from duckstore.guest import Guest, close_door, let_in, open_door
 from duckstore.operations import OPERATIONS
-from duckstore.ownership import Ownership
+from duckstore.ownership import Ownership, file_inode
 from duckstore.rows import fetch
 from duckstore.service import TASKS, tail
 
 __all__ = ["Server"]
 
-_T = TypeVar("_T")
 _Answer = tuple[bytes, Any, bytes]
 _log = logging.getLogger("duckstore")
 
-BEAT_SECONDS = 1.0
+BEAT_SECONDS = 0.2
 """How often a client is told that its request is being worked on."""
 GREETING_SECONDS = 10.0
 """How long a client may take to prove that it knows the key."""
+STOP_SECONDS = 10.0
+"""How long the last requests of clients are waited for."""
+REPLACE_SECONDS = 0.5
+"""How long a rewritten file may take to be open again in the place of the old one."""
 CHUNK_BYTES = 1 << 20
+QUESTIONS = ("rows", "frame")
+"""Requests that are given up where the owner ends: the next one is asked again."""
 
 
 class Server:
@@ -59,158 +56,173 @@ class Server:
         """
         self._engine = engine
         self._key = ownership.key
-        self._clients: set[Connection] = set()
-        self._busy: set[threading.Thread] = set()
-        self._lock = threading.Lock()
-        self._is_stopped = False
-        address = ownership.address()
-        if sys.platform != "win32":
-            with suppress(FileNotFoundError):
-                os.unlink(address)  # of an owner that was killed: nobody listens there
+        self._guests: set[Guest] = set()
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
+        self._address = ownership.address()
         try:
-            family = "AF_PIPE" if sys.platform == "win32" else "AF_UNIX"
-            self._listener = Listener(address, family, backlog=128)
+            self._door = open_door(self._address)
         except OSError as error:
             raise errors.StorePathError(
-                f"no socket can be made at {address}: {error}. Open the store with exclusive=True "
-                "to do without"
+                f"no socket can be made at {self._address}: {error}. Open the store with "
+                "exclusive=True to do without"
             ) from error
-        if sys.platform != "win32":
-            os.chmod(address, 0o600)
-        self._address = address
-        ownership.publish(address)
-        name = f"duckstore serve {engine.path}"
-        threading.Thread(target=self._listen, name=name, daemon=True).start()
+        ownership.publish(self._address)
+        for work, name in ((self._listen, "serve"), (self._watch, "watch")):
+            threading.Thread(
+                target=work, name=f"duckstore {name} {engine.path}", daemon=True
+            ).start()
 
     def stop(self) -> None:
-        """Let no one in any more, finish what is being done, and let go of all clients."""
-        with self._lock:
-            self._is_stopped = True
-            waiting, busy = list(self._clients), set(self._busy)
-        self._wake()
-        with suppress(OSError):
-            self._listener.close()  # and its file
-        for thread in busy:
-            thread.join(timeout=GREETING_SECONDS)
-        for client in waiting:
-            _hang_up(client)
+        """Let no one in any more, finish changes that were begun, and let go of all clients."""
+        with self._changed:
+            self._stopping.set()
+            guests = list(self._guests)
+            self._changed.notify_all()
+        close_door(self._door, self._address)
+        for guest in guests:
+            if guest.asked is None or guest.asked in QUESTIONS:
+                guest.hang_up()
+        deadline = time.monotonic() + STOP_SECONDS
+        with self._changed:
+            while any(guest.asked for guest in guests) and time.monotonic() < deadline:
+                for guest in guests:
+                    if guest.asked in QUESTIONS:
+                        guest.interrupt()
+                self._changed.wait(0.02)
+        for guest in guests:
+            guest.hang_up()
 
     def abandon(self) -> None:
         """Let go of all sockets in a forked child: clients would take it for their owner."""
-        for client in list(self._clients):
-            client.close()
-        listening = getattr(getattr(self._listener, "_listener", None), "_socket", None)
-        if listening is not None:
-            listening.close()
-
-    def _wake(self) -> None:
-        """Have the listening thread look up: closing its socket does not wake it."""
-        if sys.platform == "win32":
-            return
-        with suppress(OSError), socket.socket(socket.AF_UNIX) as line:
-            line.settimeout(1.0)
-            line.connect(self._address)
+        for guest in list(self._guests):
+            guest.line.close()
+        self._door.close()
 
     def _listen(self) -> None:
-        while not self._is_stopped:
+        while not self._stopping.is_set():
             try:
-                client = self._listener.accept()
+                guest = Guest(let_in(self._door))
             except (OSError, EOFError):
-                if self._is_stopped:
-                    return
+                self._stopping.wait(0.05)  # perhaps there are too many open files
                 continue
-            with self._lock:
-                if self._is_stopped:
-                    client.close()
+            with self._changed:
+                if self._stopping.is_set():
+                    guest.close()
                     return
-                self._clients.add(client)
-            threading.Thread(
-                target=self._serve, args=(client,), name="duckstore client", daemon=True
-            ).start()
+                self._guests.add(guest)
+                self._changed.notify_all()
+            try:
+                threading.Thread(
+                    target=self._serve, args=(guest,), name="duckstore client", daemon=True
+                ).start()
+            except RuntimeError:  # the process ends, or has too many threads
+                self._forget(guest)
 
-    def _serve(self, client: Connection) -> None:
+    def _watch(self) -> None:
+        """Give signs of life, and let go of those who say nothing."""
+        while not self._stopping.wait(BEAT_SECONDS):
+            with self._changed:
+                self._changed.wait_for(lambda: self._guests or self._stopping.is_set())
+                guests = list(self._guests)
+            latest = time.monotonic() - GREETING_SECONDS
+            for guest in guests:
+                if guest.asked is not None:
+                    guest.beat()
+                elif not guest.is_greeted and guest.came_at < latest:
+                    guest.hang_up()
+
+    def _forget(self, guest: Guest) -> None:
+        with self._changed:
+            self._guests.discard(guest)
+        guest.close()
+
+    def _serve(self, guest: Guest) -> None:
         """Answer one client until it goes."""
         try:
-            if self._greet(client):
-                while not self._is_stopped:
-                    request = wire.receive(client)
-                    with self._lock:
-                        if self._is_stopped:
-                            return  # the next owner will be asked
-                        self._busy.add(threading.current_thread())
-                    try:
-                        self._answer(client, request)
-                    finally:
-                        self._busy.discard(threading.current_thread())
+            self._greet(guest)
+            while True:
+                request = wire.receive(guest.line)
+                with self._changed:
+                    if self._stopping.is_set():
+                        return  # the next owner will be asked
+                    guest.asked = str(request.head["do"])
+                try:
+                    if guest.is_gone():
+                        return  # it gave up while this process was stopped
+                    self._answer(guest, request)
+                finally:
+                    guest.asked = None
         except (EOFError, OSError, ValueError, TypeError, KeyError, AuthenticationError):
             _log.debug("a client of %s is gone", self._engine.path, exc_info=True)
         finally:
-            with self._lock:
-                self._clients.discard(client)
-            client.close()
+            self._forget(guest)
 
-    def _greet(self, client: Connection) -> bool:
-        """Whether both sides know the key. Whoever says nothing is let go of after a while."""
-        timer = threading.Timer(GREETING_SECONDS, _hang_up, (client,))
-        timer.daemon = True
-        timer.start()
-        try:
-            deliver_challenge(client, self._key)
-            answer_challenge(client, self._key)
-        finally:
-            timer.cancel()
-        told = {"version": wire.VERSION, "process_id": os.getpid(), "inode": self._engine.inode}
-        wire.send(client, wire.ANSWER, told)
-        return True
+    def _greet(self, guest: Guest) -> None:
+        """Have both sides prove that they know the key."""
+        deliver_challenge(guest.line, self._key)
+        answer_challenge(guest.line, self._key)
+        guest.is_greeted = True
+        told = {"version": wire.VERSION, "process_id": os.getpid(), "inode": self._inode()}
+        guest.send(wire.ANSWER, told)
 
-    def _answer(self, client: Connection, request: wire.Message) -> None:
+    def _inode(self) -> int:
+        """What the open file is known by; waits a little where it is being replaced just now."""
+        deadline = time.monotonic() + REPLACE_SECONDS
+        while self._engine.inode != file_inode(self._engine.path) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self._engine.inode
+
+    def _answer(self, guest: Guest, request: wire.Message) -> None:
         try:
             asked = request.head
-            kind, answer, body = self._ANSWERS[asked["do"]](self, client, asked, request.body)
+            kind, answer, body = self._ANSWERS[asked["do"]](self, guest, asked, request.body)
+        except (errors.ClosedError, errors.ForkedError) as error:
+            # It is this process that has closed the store: the next owner will be asked.
+            raise ConnectionAbortedError from error
         except errors.DuckstoreError as error:
-            wire.send(client, wire.ERROR, [type(error).__name__, str(error)])
+            guest.send(wire.ERROR, [type(error).__name__, str(error)])
         except Exception as error:  # whatever it is, the client is told and others are served
+            if guest.is_gone() or self._stopping.is_set() or "at interpreter shut" in str(error):
+                raise ConnectionAbortedError from error
             _log.exception("a client's request of %s failed", self._engine.path)
             text = f"process {os.getpid()} could not do it: {error!r}"
-            wire.send(client, wire.ERROR, ["DuckstoreError", text])
+            guest.send(wire.ERROR, ["DuckstoreError", text])
         else:
-            wire.send(client, kind, answer, body)
+            guest.send(kind, answer, body)
 
     # What can be asked for -------------------------------------------------------------------
 
-    def _run(self, client: Connection, asked: Any, body: bytes) -> _Answer:
+    def _run(self, guest: Guest, asked: Any, body: bytes) -> _Answer:
         command = Command.from_body(body, sync=asked["sync"])
         if command.operation not in OPERATIONS:
             raise ValueError(f"no operation is named {command.operation!r}")
         return wire.ANSWER, self._engine.run(command), b""
 
-    def _texts(self, client: Connection, asked: Any, body: bytes) -> _Answer:
+    def _texts(self, guest: Guest, asked: Any, body: bytes) -> _Answer:
         found = self._engine.texts(asked["session_id"], asked["limit"])
         return wire.ANSWER, [len(found.raws), found.is_exact], wire.join_texts(found.raws)
 
-    def _tail(self, client: Connection, asked: Any, body: bytes) -> _Answer:
+    def _tail(self, guest: Guest, asked: Any, body: bytes) -> _Answer:
         found = tail(self._engine, asked["session_id"], asked["limit"])
         return wire.ANSWER, [found.item_ids, found.is_complete], wire.join_texts(found.raws)
 
-    def _rows(self, client: Connection, asked: Any, body: bytes) -> _Answer:
+    def _rows(self, guest: Guest, asked: Any, body: bytes) -> _Answer:
         if asked["is_foreign"]:
             statement_of(asked["sql"])
-        found = fetch(
-            self._engine, asked["sql"], wire.unpack(asked["parameters"]), self._attend(client)
-        )
+        found = fetch(self._engine, asked["sql"], wire.unpack(asked["parameters"]), guest.attend)
         return wire.ANSWER, [found.columns, found.types, wire.pack(found.rows)], b""
 
-    def _frame(self, client: Connection, asked: Any, body: bytes) -> _Answer:
-        sink = _Chunks(client)
+    def _frame(self, guest: Guest, asked: Any, body: bytes) -> _Answer:
+        sink = _Chunks(guest)
         parameters = wire.unpack(asked["parameters"])
-        write_stream(self._engine, asked["sql"], parameters, self._attend(client), sink)
+        write_stream(self._engine, asked["sql"], parameters, guest.attend, sink)
         sink.flush()
         return wire.END, None, b""
 
-    def _task(self, client: Connection, asked: Any, body: bytes) -> _Answer:
+    def _task(self, guest: Guest, asked: Any, body: bytes) -> _Answer:
         work = TASKS[asked["task"]]
-        answer = _attended(client, None, lambda: work(self._engine, *asked["arguments"]))
-        return wire.ANSWER, answer, b""
+        return wire.ANSWER, work(self._engine, *asked["arguments"]), b""
 
     _ANSWERS: dict[str, Callable[..., _Answer]] = {  # noqa: RUF012
         "run": _run,
@@ -221,34 +233,14 @@ class Server:
         "task": _task,
     }
 
-    def _attend(self, client: Connection) -> Callable[..., Any]:
-        return lambda cursor, work: _attended(client, cursor, work)
-
-
-def _attended(
-    client: Connection, cursor: duckdb.DuckDBPyConnection | None, work: Callable[[], _T]
-) -> _T:
-    """Do the work, tell the client meanwhile that it goes on, and stop if the client is gone."""
-    with ThreadPoolExecutor(1) as worker:
-        result = worker.submit(work)
-        while not wait([result], timeout=BEAT_SECONDS).done:
-            try:
-                wire.send(client, wire.WORKING)
-            except OSError:
-                while cursor is not None and not result.done():
-                    cursor.interrupt()
-                    wait([result], timeout=0.05)
-                raise
-        return result.result()
-
 
 class _Chunks:
     """A file-like object whose bytes go to a client."""
 
     closed = False
 
-    def __init__(self, client: Connection) -> None:
-        self._client = client
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
         self._parts: list[bytes] = []
         self._size = 0
 
@@ -264,19 +256,8 @@ class _Chunks:
     def flush(self) -> None:
         """Send what was kept."""
         if self._parts:
-            wire.send(self._client, wire.CHUNK, None, b"".join(self._parts))
+            self._guest.send(wire.CHUNK, None, b"".join(self._parts))
             self._parts, self._size = [], 0
 
     def close(self) -> None:
         """Nothing is to be closed: the client stays."""
-
-
-def _hang_up(client: Connection) -> None:
-    """End a connection that another thread may be waiting on."""
-    if sys.platform == "win32":
-        client.close()
-        return
-    with suppress(OSError, ValueError):
-        end = socket.socket(fileno=os.dup(client.fileno()))
-        with end:
-            end.shutdown(socket.SHUT_RDWR)

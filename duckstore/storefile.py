@@ -33,6 +33,11 @@ CHUNK = 64
 """Rows that are handed to DuckDB at a time: meanwhile no other thread of the process goes on."""
 
 
+_inherited: dict[str, int] = {}
+"""In a forked child: files that the parent had open, with its process id. DuckDB would hand out the
+parent's instance for them, which has no threads and no lock here."""
+
+
 class Transaction:
     """One fold: rows by table, statements in between, the number of the last command at the end."""
 
@@ -118,6 +123,12 @@ class StoreFile:
         self._open()
 
     def _open(self) -> None:
+        if self.path in _inherited:
+            raise errors.ForkedError(
+                f"{self.path} was opened by process {_inherited[self.path]}, which has ended: a "
+                "forked child can only use it through its parent or another process. Open the "
+                "store after forking, or use the 'spawn' start method"
+            )
         memory_limit, threads = self._settings
         self._connection = connect(
             self.path,
@@ -318,5 +329,6 @@ class StoreFile:
 
         Their end would write to the file, which is the parent's.
         """
+        _inherited[self.path] = os.getppid()
         for kept in (self._connection, self._writer, *self._appenders.values()):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))

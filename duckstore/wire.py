@@ -78,12 +78,12 @@ def receive(connection: Connection) -> Message:
     return Message(data[:1], json.loads(head), body)
 
 
-def limit(line: socket.socket, seconds: float) -> None:
+def limit(line: socket.socket, seconds: float, *options: int) -> None:
     """Bound how long the system waits for the other side to take or give bytes."""
     whole = int(seconds)
     bound = struct.pack("ll", whole, max(int((seconds - whole) * 1_000_000), not whole))
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
+    for option in options:
+        line.setsockopt(socket.SOL_SOCKET, option, bound)
 
 
 def join_texts(texts: Sequence[str]) -> bytes:
