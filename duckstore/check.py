@@ -22,6 +22,8 @@ __all__ = ["Finding", "check_store"]
 
 MOST_PER_RULE = 20
 """How many findings of one rule are reported."""
+MOST_TRIES = 100
+"""How often a session that others write to is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +110,26 @@ def _check_paths(engine: Engine, paths: Iterator[tuple[str, list[int]]]) -> list
 
 
 def _compare_path(engine: Engine, session_id: str, stored: list[int]) -> str | None:
-    """What is wrong with one session's path, or None."""
+    """What is wrong with one session's path, or None.
+
+    The session is never held while the file is asked: what is folded meanwhile may need it. So
+    the path is looked at before and after, until nobody wrote in between.
+    """
     try:
-        with engine.session(session_id) as state:
-            held = [entry.item_id for entry in state.path]
-            if held != stored:
-                # Somebody may have written since: nobody can while the session is held.
-                with engine.reading() as cursor:
-                    stored = next((path for _, path in _stored_paths(cursor, session_id)), [])
+        held = _held_path(engine, session_id)
+        for _ in range(MOST_TRIES):
+            if held == stored:
+                return None
+            with engine.reading() as cursor:
+                stored = next((path for _, path in _stored_paths(cursor, session_id)), [])
+            before, held = held, _held_path(engine, session_id)
+            if held == before != stored:
+                return f"the session returns {len(held)} items and its path has {len(stored)}"
     except DamagedStoreError as error:
         return str(error)
-    if held == stored:
-        return None
-    return f"the session returns {len(held)} items and its path has {len(stored)}"
+    return None  # it changes faster than it can be looked at
+
+
+def _held_path(engine: Engine, session_id: str) -> list[int]:
+    with engine.session(session_id) as state:
+        return [entry.item_id for entry in state.path]

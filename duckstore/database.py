@@ -183,8 +183,8 @@ def _configure(connection: duckdb.DuckDBPyConnection, memory_limit: str, threads
     connection.execute("set enable_progress_bar = false")
     # A name in a statement is a relation, never a Python variable that happens to be in scope.
     connection.execute("set global python_enable_replacements = false")
-    # The owner merges the log by itself, at a time of its own (duckstore.folding), and does not
-    # have old row groups merged then: at 1.4 GB that took up to three seconds.
+    # The owner merges the log by itself, at a time of its own (duckstore.folding), and has row
+    # groups written together only after deletions: at 1.4 GB that took up to three seconds.
     connection.execute("set global wal_autocheckpoint = '1TB'")
     connection.execute("set global max_vacuum_tasks = 0")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -34,6 +35,8 @@ MOST_BACKLOG = 20_000
 RETRY_SECONDS = 1.0
 CHECKPOINT_BYTES = 64 << 20
 """The log is merged into the file, and the journal cut, when either is so large."""
+DELETION_SECONDS = 5.0
+"""After a deletion both are done at once, but not again before so many seconds."""
 
 _log = logging.getLogger("duckstore")
 
@@ -59,8 +62,9 @@ class Folding:
         self.cut: Callable[[], None] = lambda: None
         """Cuts the journal; called when the file has everything before `waiting`."""
         self.journal_size: Callable[[], int] = lambda: 0
-        self.is_merge_due = False
-        """Whether the log is to be merged soon, because something was deleted."""
+        self._has_deleted = False
+        self._next_deletion = 0.0
+        """When the log may be merged again because something was deleted."""
 
     # What waits ------------------------------------------------------------------------------
 
@@ -137,8 +141,9 @@ class Folding:
         while True:
             with self._changed:
                 if not self._has_work():
-                    self._changed.wait_for(self._has_work, timeout=IDLE_SECONDS)
-                if not self._has_work() or (self._is_ended and not self._waiting):
+                    self._changed.wait_for(self._has_work, timeout=self._idle_seconds())
+                is_idle = not self._has_work() and not self._has_deleted
+                if is_idle or (self._is_ended and not self._waiting):
                     self._thread = None
                     self._changed.notify_all()
                     return
@@ -152,7 +157,22 @@ class Folding:
             self._tidy()
 
     def _has_work(self) -> bool:
-        return bool(self._waiting or self._tasks or self._is_ended or self._sessions.wants_index)
+        return bool(
+            self._waiting
+            or self._tasks
+            or self._is_ended
+            or self._sessions.wants_index
+            or self._is_deletion_due()
+        )
+
+    def _is_deletion_due(self) -> bool:
+        return self._has_deleted and time.monotonic() >= self._next_deletion
+
+    def _idle_seconds(self) -> float:
+        """How long to wait for work."""
+        if self._has_deleted:
+            return max(self._next_deletion - time.monotonic(), 0.01)
+        return IDLE_SECONDS
 
     def _is_pressing(self) -> bool:
         return bool(
@@ -217,7 +237,7 @@ class Folding:
             while self._waiting and self._waiting[0][0].number <= self._file.folded:
                 done.append(self._waiting.popleft())
         if done:
-            self.is_merge_due |= any(c.operation in ("purge", "clear") for c, _ in done)
+            self._has_deleted |= any(command.statements for command, _ in done)
             self._sessions.folded(done)
 
     def _do_tasks(self) -> None:
@@ -236,10 +256,8 @@ class Folding:
         try:
             if self._sessions.wants_index:
                 self._sessions.build_index()
-            if (
-                self.is_merge_due
-                or max(self._file.log_size, self.journal_size()) > CHECKPOINT_BYTES
-            ):
+            size = max(self._file.log_size, self.journal_size())
+            if self._is_deletion_due() or size > CHECKPOINT_BYTES:
                 self.merge()
         except (errors.StoreError, OSError):
             # Nothing is lost and nobody waits for it: it is tried again after the next fold.
@@ -247,8 +265,9 @@ class Folding:
 
     def merge(self) -> None:
         """Merge DuckDB's log into the file and cut the journal. For the thread itself."""
-        self._file.checkpoint()
-        self.is_merge_due = False
+        self._next_deletion = time.monotonic() + DELETION_SECONDS
+        self._file.checkpoint(give_back=self._has_deleted)
+        self._has_deleted = False
         self.cut()
 
 

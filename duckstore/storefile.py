@@ -38,6 +38,10 @@ _inherited: dict[str, int] = {}
 parent's instance for them, which has no threads and no lock here."""
 
 
+VACUUM_TASKS = 100
+"""DuckDB's own number of row groups that a checkpoint may write together."""
+
+
 class Transaction:
     """One fold: rows by table, statements in between, the number of the last command at the end."""
 
@@ -259,8 +263,11 @@ class StoreFile:
         except OSError:
             return 0
 
-    def checkpoint(self) -> None:
+    def checkpoint(self, *, give_back: bool = False) -> None:
         """Merge the log into the file.
+
+        Args:
+            give_back: Whether to look for space that deleted rows took, which takes its time.
 
         Raises:
             StoreWriteError: It could not be; the log keeps everything.
@@ -273,7 +280,14 @@ class StoreFile:
                 self._writer.execute(
                     "delete from request_rows where created_at < now() - interval 10 minute"
                 )
+                tasks = VACUUM_TASKS if give_back else 0
+                self._writer.execute(f"set global max_vacuum_tasks = {tasks}")
                 self._writer.execute("checkpoint")
+                if give_back:
+                    # Freed blocks at the end of the file go with the checkpoint after that which
+                    # freed them, and a checkpoint without a change does nothing.
+                    self._writer.execute("update store_meta set value = value where key = 'folded'")
+                    self._writer.execute("checkpoint")
             except duckdb.FatalException:
                 self.reopen()
                 raise
