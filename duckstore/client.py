@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from duckstore import errors, wire
 from duckstore.command import Command
-from duckstore.frames import read_stream
 from duckstore.ownership import Post, file_inode
 from duckstore.rows import Rows
 from duckstore.service import Tail
 from duckstore.sessions import Texts
+from duckstore.streams import read_stream
 
 if TYPE_CHECKING:
     import polars

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -18,13 +16,11 @@ from duckstore.rows import Attend, interruptible
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["frame", "lazy_frame", "read_stream", "statement_of", "write_stream"]
-
-BATCH_ROWS = 50_000
-"""Rows that go to another process at a time."""
+__all__ = ["frame", "lazy_frame", "polars_of", "relation_of", "statement_of"]
 
 
-def _polars() -> Any:
+def polars_of() -> Any:
+    """The package polars. Raises MissingPackageError where it or pyarrow is not installed."""
     try:
         import polars
         import pyarrow  # noqa: F401  # DuckDB hands its results over through it
@@ -104,16 +100,21 @@ def frame(
             one of its columns.
         MissingPackageError: polars or pyarrow is not installed.
     """
-    _polars()
-    with _relation(engine, sql, parameters) as (cursor, relation):
+    polars_of()
+    with relation_of(engine, sql, parameters) as (cursor, relation):
         result: polars.DataFrame = attend(cursor, relation.pl)
         return result
 
 
 @contextmanager
-def _relation(
+def relation_of(
     engine: Engine, sql: str, parameters: Mapping[str, Any] | None
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation]]:
+    """One reading statement whose rows polars can hold, with its cursor.
+
+    Raises:
+        SQLError: DuckDB refuses it, it does more than read, or polars has no type for a column.
+    """
     statement_of(sql)
     with engine.reading() as cursor:
         relation = cursor.sql(sql, params=dict(parameters) if parameters else None)
@@ -126,46 +127,6 @@ def _relation(
                     "to varchar or, for an interval, with epoch(...) to seconds"
                 )
         yield cursor, relation
-
-
-def write_stream(
-    engine: Engine,
-    sql: str,
-    parameters: Mapping[str, Any] | None,
-    attend: Attend[Any],
-    sink: Any,
-) -> None:
-    """Write the rows of a statement into a file-like object, as a stream of Arrow batches.
-
-    Raises:
-        SQLError, MissingPackageError: As `frame`.
-    """
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise errors.MissingPackageError(
-            f"the process {os.getpid()} that has the store open needs pyarrow to hand a data frame "
-            "to another one, and has it not: pip install 'duckstore[polars]' there"
-        ) from error
-    with _relation(engine, sql, parameters) as (cursor, relation):
-        reader = attend(cursor, partial(relation.to_arrow_reader, BATCH_ROWS))
-        with pyarrow.ipc.new_stream(sink, reader.schema) as stream:
-            while True:
-                try:
-                    batch = attend(cursor, reader.read_next_batch)
-                except StopIteration:
-                    return
-                stream.write_batch(batch)
-
-
-def read_stream(source: Any) -> polars.DataFrame:
-    """The frame that `write_stream` wrote."""
-    pl = _polars()
-    import pyarrow
-
-    with pyarrow.ipc.open_stream(source) as stream:
-        result: polars.DataFrame = pl.from_arrow(stream.read_all())
-        return result
 
 
 # Fails, or arrives as bytes that nothing reads.
@@ -182,7 +143,7 @@ def lazy_frame(ask: Callable[[str], polars.DataFrame], relation: str) -> polars.
         ask: Runs a statement on the store.
         relation: One of `RELATIONS`.
     """
-    pl = _polars()
+    pl = polars_of()
     from polars.io.plugins import register_io_source
 
     schema = ask(f"select * from {relation} limit 0").schema

@@ -20,12 +20,13 @@ from typing import Any
 from duckstore import errors, wire
 from duckstore.command import Command
 from duckstore.engine import Engine
-from duckstore.frames import statement_of, write_stream
+from duckstore.frames import statement_of
 from duckstore.guest import Guest, close_door, let_in, open_door
 from duckstore.operations import OPERATIONS
 from duckstore.ownership import Ownership, file_inode
 from duckstore.rows import fetch
 from duckstore.service import TASKS, tail
+from duckstore.streams import write_stream
 
 __all__ = ["Server"]
 
@@ -246,12 +247,14 @@ class _Chunks:
 
     def write(self, data: Any) -> int:
         """Keep bytes until there are enough for a message."""
-        part = bytes(data)
-        self._parts.append(part)
-        self._size += len(part)
-        if self._size >= CHUNK_BYTES:
-            self.flush()
-        return len(part)
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), CHUNK_BYTES):
+            part = bytes(view[start : start + CHUNK_BYTES])
+            self._parts.append(part)
+            self._size += len(part)
+            if self._size >= CHUNK_BYTES:
+                self.flush()
+        return len(view)
 
     def flush(self) -> None:
         """Send what was kept."""
