@@ -158,7 +158,7 @@ class Engine:
             with suppress(errors.DuckstoreError):  # those who ask in SQL are told
                 self._folding.fold(self._number - MOST_BACKLOG // 2)
         if self._journal is not None and not self._journal.is_sound:
-            self._folding.run(self._folding.merge)
+            self._renew_journal()
         with self._journal_lock:
             self.check_usable()
             self._begin_journal()
@@ -178,6 +178,16 @@ class Engine:
             self._number, self._next_id = number, next_id
             self._folding.add(commands)
 
+    def _renew_journal(self) -> None:
+        """Make the journal anew after a failed sync: what its file holds is not known."""
+        try:
+            self._folding.run(self._folding.merge)
+        except errors.StoreError as error:
+            raise errors.StoreWriteError(
+                f"the journal of {self.path} cannot be made anew after a failed sync: {error}. "
+                "Nothing of this call was stored; correct the cause and repeat it"
+            ) from error
+
     def _begin_journal(self) -> None:
         """Make the journal when there is something to write: who only asks leaves no file."""
         if self._journal is None and self.path != MEMORY:
@@ -193,7 +203,10 @@ class Engine:
         with self._journal_lock:
             waiting = self._folding.waiting()
             number = waiting[0].number if waiting else self._number + 1
-            self._journal.cut(number, [command.record for command in waiting])
+            if number > self._file.folded + 1:
+                raise errors.StoreError("the journal would lose what the file does not have")
+            with write_errors(self.path, kept=True):
+                self._journal.cut(number, [command.record for command in waiting])
 
     # Reading ---------------------------------------------------------------------------------
 

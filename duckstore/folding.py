@@ -153,6 +153,9 @@ class Folding:
                     self._tidy()
             except Exception as error:
                 self._fail(error)
+                if self._is_ended:
+                    self._give_up()
+                    return
             self._do_tasks()
             self._tidy()
 
@@ -188,11 +191,16 @@ class Folding:
         with self._changed:
             self._error, self._failed_attempt = error, self._attempts
             self._urgent = 0
-            if self._is_ended:
-                self._waiting.clear()  # the journal keeps them for the next opening
             self._changed.notify_all()
             if not self._is_ended:
                 self._changed.wait_for(self._is_pressing, timeout=RETRY_SECONDS)
+
+    def _give_up(self) -> None:
+        """End the thread with commands waiting: the journal keeps them for the next opening."""
+        self._do_tasks()
+        with self._changed:
+            self._thread = None
+            self._changed.notify_all()
 
     def _fold_some(self) -> bool:
         """Fold the next commands. Returns whether there may be more to fold now."""
