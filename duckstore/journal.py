@@ -9,7 +9,7 @@ The file is a line that names the store, and then frames. A frame is what was sy
     DJF1 <first number> <record count> <payload length> <payload crc> <head crc>\\n
     <record length>\\n<record>\\n ...
 
-All of it is ASCII text with hexadecimal fields of fixed width, and what was not written yet is NUL
+(DJR1 where nobody waited for it.) All of it is ASCII text with hexadecimal fields of fixed width, and what was not written yet is NUL
 bytes: the file is extended ahead in steps, because syncing into blocks that are there already
 costs half. `duckstore.recovery` reads it back.
 """
@@ -28,6 +28,8 @@ from duckstore import faults
 __all__ = ["Journal", "journal_path", "sync_folder", "write_at"]
 
 MAGIC = b"DJF1"
+RELAXED = b"DJR1"
+"""Begins a frame that nobody waited for to be on disk."""
 TITLE = b"duckstore journal 1 "
 STEP = 1 << 20
 """The file grows by so many bytes at a time."""
@@ -86,7 +88,7 @@ class Journal:
         Raises:
             OSError: They are not in the journal; it is as it was before.
         """
-        frame = _frame(number, records)
+        frame = _frame(number, records, sync=sync)
         if self._dirty is not None:
             self._clean()
         # What follows the last frame must read as NUL, so that a cut file can be told.
@@ -179,10 +181,10 @@ class Journal:
             self._dirty = None
 
 
-def _frame(number: int, records: Sequence[bytes]) -> bytes:
+def _frame(number: int, records: Sequence[bytes], *, sync: bool = True) -> bytes:
     payload = b"".join(b"%010x\n%b\n" % (len(record), record) for record in records)
     size = (len(records), len(payload), zlib.crc32(payload))
-    head = b"DJF1 %016x %08x %010x %08x" % (number, *size)
+    head = b"%b %016x %08x %010x %08x" % (MAGIC if sync else RELAXED, number, *size)
     return b"%b %08x\n%b" % (head, zlib.crc32(head), payload)
 
 

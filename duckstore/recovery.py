@@ -19,6 +19,7 @@ from duckstore.journal import (
     BINARY,
     HEAD_LENGTH,
     MAGIC,
+    RELAXED,
     STEP,
     TITLE,
     TITLE_LENGTH,
@@ -166,7 +167,7 @@ def _head(data: bytes, position: int) -> tuple[int, int, int, int] | None:
     except ValueError:
         return None
     told = b"%08x\n" % zlib.crc32(head[: head.rindex(b" ")])
-    return numbers if magic == MAGIC and head_crc == told else None
+    return numbers if magic in (MAGIC, RELAXED) and head_crc == told else None
 
 
 def _is_torn(data: bytes, position: int) -> bool:
@@ -193,9 +194,10 @@ def _is_nul(data: bytes) -> bool:
 
 
 def _is_last(data: bytes, position: int) -> bool:
-    """Whether no whole frame stands behind a position.
+    """Whether nothing behind a position was ever said to be on disk.
 
-    No item can look like one: a line of a record that is not a length begins as JSON does.
+    Frames that nobody waited for may have reached the disk in any order. No item can look like a
+    frame: a line of a record that is not a length begins as JSON does.
     """
     at = position
     while (at := data.find(MAGIC + b" ", at + 1)) >= 0:

@@ -75,6 +75,25 @@ def test_a_missing_frame_before_others_is_damage(name: str) -> None:
             assert damage_at(name) == start
 
 
+@pytest.mark.parametrize("is_told", [False, True])
+def test_relaxed_frames_may_be_lost_in_any_order(is_told: bool, name: str) -> None:
+    """What nobody waited for is no damage when the machine ends; what somebody was told is."""
+    journal = Journal.create(name, STORE, 1, [])
+    journal.append(1, [b"told" * 200], sync=True)
+    start = journal.end
+    journal.append(2, [b"lost" * 300], sync=False)
+    end = journal.end
+    journal.append(3, [b"kept" * 300], sync=is_told)
+    journal.close()
+    whole = bytearray(Path(name).read_bytes())
+    whole[start:end] = bytes(end - start)
+    Path(name).write_bytes(whole)
+    if is_told:
+        assert damage_at(name) == start
+    else:
+        assert read(name) == [(1, b"told" * 200)]
+
+
 def test_texts_that_look_like_frames_are_only_texts(name: str, tmp_path: Path) -> None:
     """An item may quote a journal: it neither ends one nor makes a torn frame look like damage."""
     written(str(tmp_path / "other"), [[b"one"], [b"two", b"three"]])
