@@ -150,6 +150,11 @@ class Access:
                     f"{self.path} is held open by process {post.process_id}, which opened it with "
                     "exclusive=True: close it there, or use another file"
                 )
+            if post is not None and self.settings.exclusive:
+                raise errors.StoreLockedError(
+                    f"{self.path} is held open by process {post.process_id}, which shares it: "
+                    "close it there, or open it without exclusive=True"
+                )
             if post is not None:
                 with suppress(Disconnected):
                     lane.connect(post)

@@ -14,6 +14,8 @@ import re
 import shutil
 import stat
 import uuid
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from duckstore import errors
 from duckstore.failures import open_errors
 from duckstore.schema import SCHEMA_VERSION, TABLES, migration_sql, relations_sql, tables_sql
 
-__all__ = ["MEMORY", "connect", "secure_log"]
+__all__ = ["MEMORY", "Accept", "connect", "secure_log"]
 
 MEMORY = ":memory:"
 
@@ -37,8 +39,18 @@ _CONFIG = {
 }
 
 
+Accept = Callable[[str, int], None]
+"""Takes a store's id and the number of the last command that its database has, and raises where it
+is not to be opened: nothing was changed then."""
+
+
 def connect(
-    path: str, *, memory_limit: str, threads: int, read_only: bool = False
+    path: str,
+    *,
+    memory_limit: str,
+    threads: int,
+    read_only: bool = False,
+    accept: Accept | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Open or make the store at `path` and return its first connection.
 
@@ -49,6 +61,7 @@ def connect(
         memory_limit: What DuckDB may use at most.
         threads: How many threads a query may use.
         read_only: Whether the file is only read: then it must be there and of this version.
+        accept: Asked about a store that is there, before anything is written.
 
     Raises:
         StorePathError, NotADatabaseError, NotAStoreError, NewerSchemaError, StoreLockedError,
@@ -59,9 +72,10 @@ def connect(
     if path != MEMORY:
         _check_path(Path(path), read_only)
         if not read_only and os.path.exists(path + ".wal") and os.path.getsize(path + ".wal"):
-            # Opening for writing would fold this log into a file that may not be ours.
+            # Opening for writing changes a file with a log, and drops a log that is not its own.
             with open_errors(path), duckdb.connect(path, read_only=True) as probe:
-                _is_store(probe, path)
+                if _is_store(probe, path) and accept is not None:
+                    accept(*_identity(probe))
         is_new = not os.path.exists(path)
     with open_errors(path):
         connection = duckdb.connect(path, read_only=read_only, config=dict(_CONFIG))
@@ -71,6 +85,8 @@ def connect(
             _configure(connection, memory_limit, threads)
             is_store = _is_store(connection, path)
             version = int(_schema_version(connection) or 0) if is_store else SCHEMA_VERSION
+            if is_store and accept is not None:
+                accept(*_identity(connection))
             if read_only:
                 _must_be_ready(path, is_store, version)
             elif not is_store:
@@ -87,6 +103,12 @@ def connect(
     connection.close()
     _migrate(path, version)
     return connect(path, memory_limit=memory_limit, threads=threads)
+
+
+def _identity(connection: duckdb.DuckDBPyConnection) -> tuple[str, int]:
+    """The store's id, and the number of the last command that it has."""
+    meta = dict(connection.execute("select key, value from store_meta").fetchall())
+    return meta.get("store_id", ""), int(meta.get("folded", 0))
 
 
 def _must_be_ready(path: str, is_store: bool, version: int) -> None:
@@ -180,7 +202,8 @@ def _configure(connection: duckdb.DuckDBPyConnection, memory_limit: str, threads
             "Use a size such as '512MB' and a number from 1 up"
         ) from error
     connection.execute("set global TimeZone = 'UTC'")
-    connection.execute("set enable_progress_bar = false")
+    with suppress(duckdb.InvalidInputException):  # it is off in a Jupyter without ipywidgets
+        connection.execute("set enable_progress_bar = false")
     # A name in a statement is a relation, never a Python variable that happens to be in scope.
     connection.execute("set global python_enable_replacements = false")
     # The owner merges the log by itself, at a time of its own (duckstore.folding), and has row

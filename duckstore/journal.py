@@ -9,9 +9,10 @@ The file is a line that names the store, and then frames. A frame is what was sy
     DJF1 <first number> <record count> <payload length> <payload crc> <head crc>\\n
     <record length>\\n<record>\\n ...
 
-(DJR1 where nobody waited for it.) All of it is ASCII text with hexadecimal fields of fixed width, and what was not written yet is NUL
-bytes: the file is extended ahead in steps, because syncing into blocks that are there already
-costs half. `duckstore.recovery` reads it back.
+It begins with DJR1 where nobody waited for the disk. All of it is ASCII text with hexadecimal
+fields of fixed width, and what was not written yet is NUL bytes: the file is extended ahead in
+steps, because syncing into blocks that are there already costs half. `duckstore.recovery` reads it
+back.
 """
 
 from __future__ import annotations

@@ -10,10 +10,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Protocol
-
-import duckdb
+from functools import partial
 
 from duckstore import errors
 from duckstore.command import Command, from_record
@@ -36,9 +33,15 @@ def open_for_reading(path: str, *, memory_limit: str, threads: int) -> StoreFile
         StoreError: The database cannot be opened.
     """
     contents = _read(journal_path(path))
-    file = StoreFile(path, memory_limit=memory_limit, threads=threads, read_only=True)
+    file = StoreFile(
+        path,
+        memory_limit=memory_limit,
+        threads=threads,
+        read_only=True,
+        accept=partial(_check_belongs, path, contents),
+    )
     try:
-        left = _left(file, contents, journal_path(path)) if contents.records else []
+        left = _left(file, contents)
         if left:
             raise errors.StoreReadOnlyError(
                 f"the journal of {path} holds {len(left)} changes that the database does not have, "
@@ -66,23 +69,18 @@ def open_files(
         return StoreFile(path, memory_limit=memory_limit, threads=threads), None, []
     name = journal_path(path)
     contents = _read(name)
-    if contents.records:
-        if not os.path.exists(path) or not os.path.getsize(path):
-            raise errors.DamagedStoreError(
-                f"{path} is missing, and its journal {name} holds {len(contents.records)} records "
-                "that it may not have: put the database back beside it, or remove the journal too"
-            )
-        # Closing a database changes it when it has a log, so this is asked before.
-        found = _look(path)
-        if found is not None:
-            _check_belongs(found, contents, name)
+    if contents.records and (not os.path.exists(path) or not os.path.getsize(path)):
+        raise errors.DamagedStoreError(
+            f"{path} is missing, and its journal {name} holds {len(contents.records)} records "
+            "that it may not have: put the database back beside it, or remove the journal too"
+        )
     file = _open_database(path, contents, memory_limit, threads)
     with suppress(OSError):
         os.remove(name + ".new")  # a journal that was being cut when its process died
     try:
         if not contents.records:
             return file, None, []
-        left = _left(file, contents, name)
+        left = _left(file, contents)
         kept = contents.records[len(contents.records) - len(left) :]
         if file.log_size and contents.records[-1].number >= file.folded:
             kept = contents.records  # what DuckDB has only in its log stays in the journal
@@ -105,80 +103,31 @@ def _read(name: str) -> Contents:
         ) from error
 
 
-class _Place(Protocol):
-    """What tells which commands a database has."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def store_id(self) -> str: ...
-    @property
-    def folded(self) -> int: ...
-
-
-def _left(file: StoreFile, contents: Contents, name: str) -> list[Command]:
+def _left(file: StoreFile, contents: Contents) -> list[Command]:
     """The commands of the journal that the database does not have."""
-    _check_belongs(file, contents, name)
     left = [record for record in contents.records if record.number > file.folded]
     return [from_record(record.number, record.data) for record in left]
 
 
-def _check_belongs(place: _Place, contents: Contents, name: str) -> None:
-    if contents.store_id != place.store_id:
-        raise errors.DamagedStoreError(
-            f"the journal {name} belongs to another database than {place.path}: put the right one "
-            "back, or move the journal away if you do not need what only it holds. Nothing was "
-            "changed"
-        )
-    first = contents.records[0].number
-    if first > place.folded + 1:
-        raise errors.DamagedStoreError(
-            f"{place.path} ends with record {place.folded}, and its journal begins with "
-            f"{first}: the file is older than its journal. Put the newer file back, or "
-            "move the journal away to go on without what it holds. Nothing was changed"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What a database that was only looked at says of itself."""
-
-    path: str
-    store_id: str
-    folded: int
-
-
-def _look(path: str) -> _Found | None:
-    """Look at a database without changing anything. None where it does not answer."""
-    if not os.path.isfile(path):
-        return None
-    try:
-        with duckdb.connect(path, read_only=True) as probe:
-            rows = probe.execute("select key, value from store_meta").fetchall()
-    except duckdb.Error:
-        return None  # opening it says what is the matter
-    meta = dict(rows)
-    try:
-        return _Found(path, meta["store_id"], int(meta["folded"]))
-    except (KeyError, ValueError):
-        return None
-
-
 def _open_database(path: str, contents: Contents, memory_limit: str, threads: int) -> StoreFile:
+    """Open the database, if the journal is its own and goes on where it ends."""
+
+    def open_it() -> StoreFile:
+        accept = partial(_check_belongs, path, contents)
+        return StoreFile(path, memory_limit=memory_limit, threads=threads, accept=accept)
+
+    log = path + ".wal"
     try:
-        return StoreFile(path, memory_limit=memory_limit, threads=threads)
-    except (errors.DamagedStoreError, errors.NewerSchemaError):
-        log = path + ".wal"
-        if not contents.records or not os.path.exists(log):
+        return open_it()
+    except (errors.DamagedStoreError, errors.NewerSchemaError) as error:
+        if isinstance(error, _NotItsOwnError) or not contents.records or not os.path.exists(log):
             raise
         aside = _free_name(log + ".damaged")
         with _put_aside(log, aside):
-            found = _look(path)
-            if found is None or found.store_id != contents.store_id:
-                raise
-            if found.folded + 1 < contents.records[0].number:
-                raise  # the log had what the journal has no more
-            file = StoreFile(path, memory_limit=memory_limit, threads=threads)
+            try:
+                file = open_it()
+            except errors.StoreError:
+                raise error from error.__cause__  # the journal does not make up for the log
         _log.warning(
             "DuckDB could not read the log %s; the journal has all that it held. It was moved to "
             "%s",
@@ -186,6 +135,29 @@ def _open_database(path: str, contents: Contents, memory_limit: str, threads: in
             aside,
         )
         return file
+
+
+class _NotItsOwnError(errors.DamagedStoreError):
+    """A journal that is not this database's, or not of this state of it."""
+
+
+def _check_belongs(path: str, contents: Contents, store_id: str, folded: int) -> None:
+    """Refuse a journal that is another database's, or does not go on where this one ends."""
+    if not contents.records:
+        return
+    name, first = journal_path(path), contents.records[0].number
+    if contents.store_id != store_id:
+        raise _NotItsOwnError(
+            f"the journal {name} belongs to another database than {path}: put the right one "
+            "back, or move the journal away if you do not need what only it holds. Nothing was "
+            "changed"
+        )
+    if first > folded + 1:
+        raise _NotItsOwnError(
+            f"{path} ends with record {folded}, and its journal begins with {first}: the file is "
+            "older than its journal. Put the newer file back, or move the journal away to go on "
+            "without what it holds. Nothing was changed"
+        )
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import duckdb
 from duckstore import errors, faults
 from duckstore.breath import Breath
 from duckstore.command import Command
-from duckstore.database import MEMORY, connect, secure_log
+from duckstore.database import MEMORY, Accept, connect, secure_log
 from duckstore.failures import reading, write_errors
 from duckstore.journal import sync_folder
 from duckstore.restore import last_id
@@ -109,11 +109,18 @@ class StoreFile:
     """The open file. Writing is for one thread at a time, reading for all."""
 
     def __init__(
-        self, path: str, *, memory_limit: str, threads: int, read_only: bool = False
+        self,
+        path: str,
+        *,
+        memory_limit: str,
+        threads: int,
+        read_only: bool = False,
+        accept: Accept | None = None,
     ) -> None:
         self.path = path
         self._settings = (memory_limit, threads)
         self._is_read_only = read_only
+        self._accept = accept
         self._gate = threading.Condition()
         self._readers = 0
         self._is_shut = False
@@ -139,7 +146,9 @@ class StoreFile:
             memory_limit=memory_limit,
             threads=threads,
             read_only=self._is_read_only,
+            accept=self._accept,
         )
+        self._accept = None
         self.inode = os.stat(self.path).st_ino if self.path != MEMORY else 0
         self._writer = self._connection.cursor()
         tables = () if self._is_read_only else TABLES

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import duckstore
+from tests.owner import Keeper
 
 
 @pytest.fixture
@@ -21,3 +24,41 @@ def store(path: Path) -> Iterator[duckstore.Store]:
     """An empty store in a file, closed after the test."""
     with duckstore.open(path) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def keeper() -> Iterator[Keeper]:
+    """A process that owns stores, so that this one is their client."""
+    with Keeper() as process:
+        yield process
+
+
+@pytest.fixture
+def client(keeper: Keeper, path: Path) -> Iterator[duckstore.Store]:
+    """A store that another process owns."""
+    keeper.open(path)
+    with duckstore.open(path) as store:
+        assert not store._access.is_owner
+        yield store
+        assert store._access._is_closed or not store._access.is_owner
+    keeper.close(path)
+
+
+@pytest.fixture
+def both(
+    client: duckstore.Store, tmp_path: Path
+) -> Iterator[tuple[duckstore.Store, duckstore.Store]]:
+    """The same, and one that this process owns."""
+    with duckstore.open(tmp_path / "own.duckdb") as own:
+        assert own._access.is_owner
+        yield client, own
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users can get at."""
+    folder = Path(tempfile.mkdtemp(prefix="duckstore-test-"))
+    folder.chmod(0o755)
+    yield folder
+    folder.chmod(0o755)
+    shutil.rmtree(folder)

@@ -24,7 +24,7 @@ def written(name: str, frames: Frames, first: int = 1) -> list[int]:
     journal = Journal.create(name, STORE, first, [])
     ends = [journal.end]
     for records in frames:
-        journal.append(first, records, sync=False)
+        journal.append(first, records, sync=True)
         first += len(records)
         ends.append(journal.end)
     journal.close()

@@ -8,55 +8,154 @@ from pathlib import Path
 import pytest
 
 import duckstore
-from tests.benchmarks.__main__ import PARTS
+from tests.benchmarks.__main__ import ALL, PARTS
 from tests.benchmarks.__main__ import run as run_benchmarks
 from tests.benchmarks.bulk import fill_duckstore, fill_sqlite
 from tests.benchmarks.conversations import Add, Edit, conversation, items, timeline
-from tests.benchmarks.operations import Scale
-from tests.benchmarks.report import Report, Row
-from tests.benchmarks.stores import ADVANCED, APPENDER, DUCKSTORE, FILE, SQLITE, SQLiteContender
+from tests.benchmarks.goals import GOALS, markdown
+from tests.benchmarks.report import RATE, Report, Row
+from tests.benchmarks.scale import SMALLEST
+from tests.benchmarks.stores import (
+    ADVANCED,
+    APPENDER,
+    DUCKSTORE,
+    FILE,
+    MIDDLE,
+    OWNER,
+    RELAXED,
+    SQLITE,
+    SQLiteContender,
+)
 from tests.samples import run
 
-SMALLEST = Scale(rounds=2, seconds=1, sessions=20, items=800, query_rounds=1)
 ALL_SESSIONS = {DUCKSTORE, SQLITE, ADVANCED}
+TWO = {DUCKSTORE, SQLITE}
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    return run(run_benchmarks(tmp_path_factory.mktemp("benchmarks"), SMALLEST, PARTS))
+    """Everything at its smallest; parts that other processes do are in it."""
+    return run(run_benchmarks(tmp_path_factory.mktemp("benchmarks"), SMALLEST, ALL))
 
 
-def test_every_row_of_the_table_is_there(report: Report) -> None:
-    cases = [(row.part, row.case.split(" (")[0], set(row.samples)) for row in report.rows]
-    assert cases[:4] == [
-        ("add", f"{size}", ALL_SESSIONS | {APPENDER, FILE})
+def cases(report: Report, part: str) -> list[tuple[str, set[str]]]:
+    """The cases of a part, and which stores each was measured of."""
+    return [(row.case.split(" (")[0], set(row.samples)) for row in report.rows if row.part == part]
+
+
+def test_every_row_of_single_operations_is_there(report: Report) -> None:
+    assert cases(report, "add") == [
+        (size, ALL_SESSIONS | {APPENDER, FILE})
         for size in ("1 item", "4 items", "16 items", "64 items")
     ]
-    assert cases[4:16] == [
-        ("get", f"{size} items, {heat}, {place}", ALL_SESSIONS)
+    assert cases(report, "get") == [
+        (f"{size} items, {heat}, {place}", ALL_SESSIONS)
         for place in ("alone", "beside 20")
         for size in (10, 100, 1000)
         for heat in ("warm", "cold")
     ]
-    assert cases[16:19] == [
-        ("pop", "pop, 100 items", ALL_SESSIONS),
-        ("pop", "pop + add, 100 items", ALL_SESSIONS),
-        ("turn", "get 100, add 1, add 3", ALL_SESSIONS),
+    assert cases(report, "pop") == [
+        ("pop, 100 items", ALL_SESSIONS),
+        ("pop + add, 100 items", ALL_SESSIONS),
     ]
-    assert [case for case in cases if case[0] == "query"] == [
-        ("query", "turn_pairs", ALL_SESSIONS),
-        ("query", "tool_usage, current paths", {DUCKSTORE, SQLITE}),
-        ("query", "tool_usage, all calls", {DUCKSTORE, ADVANCED}),
-        ("query", "edit_points", {DUCKSTORE, ADVANCED}),
+    assert cases(report, "turn") == [("get 100, add 1, add 3", ALL_SESSIONS)]
+    assert cases(report, "durability") == [
+        ("add 1, full", {DUCKSTORE, SQLITE, RELAXED}),
+        ("add 16, full", {DUCKSTORE, SQLITE, RELAXED}),
     ]
-    assert [case[0] for case in cases[19:]].count("start") == 3
-    assert [case[0] for case in cases[19:]].count("size") == 7
+
+
+def test_every_row_of_many_at_once_is_there(report: Report) -> None:
+    found = cases(report, "many")
+    for count, size in ((16, 48), (50, 50)):
+        case = f"{count} sessions, add 2"
+        assert found[:3] == [
+            (case, TWO | {APPENDER, FILE}),
+            (f"{case}, and folded", TWO | {APPENDER, FILE}),
+            (f"{case}, still folding {size}", {DUCKSTORE}),
+        ]
+        del found[:3]
+    assert cases(report, "processes") == [
+        ("add 3, a client alone", TWO | {OWNER}),
+        ("add 3, more than in the owner", {DUCKSTORE}),
+        ("get 100, a client alone", TWO | {OWNER}),
+        ("get 100, more than in the owner", {DUCKSTORE}),
+        ("add 3, 2 writers and a reader", TWO),
+        ("the same, p95", TWO),
+        ("commits of 2 writers", TWO),
+        ("count of all items meanwhile", TWO),
+        ("adds repeated because of a lock", TWO),
+    ]
+
+
+def test_every_row_of_large_files_is_there(report: Report) -> None:
+    assert cases(report, "query") == [
+        ("turn_pairs", ALL_SESSIONS),
+        ("tool_usage, current paths", TWO),
+        ("tool_usage, all calls", {DUCKSTORE, ADVANCED}),
+        ("edit_points", {DUCKSTORE, ADVANCED}),
+    ]
+    assert len(cases(report, "start")) == 3
+    assert len(cases(report, "size")) == 7
+    kinds = {
+        "turn_pairs": ALL_SESSIONS,
+        "turn_pairs, inside": ALL_SESSIONS,
+        "tool_usage, current paths": TWO,
+        "tool_usage, all calls": {DUCKSTORE, ADVANCED},
+        "add 4": ALL_SESSIONS,
+        "get 100, warm": ALL_SESSIONS,
+        "get 10, cold": ALL_SESSIONS,
+        "get 100, cold": ALL_SESSIONS,
+        "get 1000, cold": ALL_SESSIONS,
+        "pop": ALL_SESSIONS,
+        "turn": ALL_SESSIONS,
+        "open and close": TWO,
+        "first get of 100 in a process": TWO,
+        "making the index of sessions": {DUCKSTORE},
+        "file": ALL_SESSIONS,
+    }
+    assert cases(report, "growth") == [
+        (f"{kind}, {count} items", names)
+        for kind, names in kinds.items()
+        for count in SMALLEST.growth
+    ]
+    assert cases(report, "latency") == [
+        ("add 4 of 4 KB, file to 4 MB", TWO),
+        ("the longest of them", TWO),
+        ("still folding at the end", {DUCKSTORE}),
+        ("checkpoints meanwhile", {DUCKSTORE}),
+    ]
+
+
+def test_every_row_of_memory_and_soak_is_there(report: Report) -> None:
+    found = [
+        (case.split(" MB", 1)[-1].strip(", "), names) for case, names in cases(report, "memory")
+    ]
+    assert found == [
+        ("import duckstore", {DUCKSTORE}),
+        ("import agents too", TWO),
+        ("opened", TWO),
+        ("then 3 turns", TWO),
+        ("then 3 cold reads", TWO),
+        ("then tool_usage", {DUCKSTORE}),
+        ("then turn_pairs", {DUCKSTORE}),
+        ("writing 500 items, new file", TWO),
+    ]
+    assert cases(report, "soak") == [
+        (what, {DUCKSTORE, MIDDLE})
+        for what in (*(f"resident, process {n}" for n in range(3)), "file", "log", "journal")
+    ]
+
+
+def test_the_soak_is_for_itself() -> None:
+    assert set(ALL) - set(PARTS) == {"soak"}
 
 
 def test_every_store_was_measured_in_every_round(report: Report) -> None:
     for row in report.rows:
-        if row.part in ("add", "get", "pop", "turn"):
+        if row.part in ("add", "get", "pop", "turn", "durability"):
             assert {len(samples) for samples in row.samples.values()} == {SMALLEST.rounds}, row
+        assert all(row.samples.values()), row
 
 
 def test_the_table_shows_each_case_with_its_ratios(report: Report) -> None:
@@ -68,10 +167,35 @@ def test_the_table_shows_each_case_with_its_ratios(report: Report) -> None:
     assert "4.00 / 6.00 ms" in Report("t", [row]).text()
 
 
+def test_many_samples_have_a_percentile_of_999_and_rates_a_low_one() -> None:
+    many = [float(number) for number in range(1, 2001)]
+    assert Row("add", "1 item", {DUCKSTORE: many}).points(DUCKSTORE) == (1000.5, 1981, 1999)
+    assert Row("many", "adds", {DUCKSTORE: many[:100]}, RATE).points(DUCKSTORE) == (50.5, 2)
+    assert Row("file", "file", {DUCKSTORE: [3.0]}, "MB").points(DUCKSTORE) == (3,)
+
+
 def test_the_json_holds_what_the_table_shows(report: Report) -> None:
     rows = json.loads(report.json())["rows"]
     assert [row["case"] for row in rows] == [row.case for row in report.rows]
     assert set(rows[0]["ratio"]) == {SQLITE, ADVANCED, APPENDER, FILE}
+
+
+def test_the_table_for_the_readme_has_every_goal(report: Report) -> None:
+    head, line, *lines = markdown(report).split("\n\n")[0].splitlines()
+    assert head.split(" | ") == ["| work", "goal", "measured", "met |"]
+    assert len(lines) == len(GOALS)
+    assert all(text.count("|") == head.count("|") == line.count("|") for text in lines)
+
+
+def test_a_goal_is_met_or_not() -> None:
+    def met(*milliseconds: float) -> str:
+        rows = [Row("add", "1 item", {DUCKSTORE: list(milliseconds), SQLITE: [1.0]})]
+        [line] = markdown(Report("t", rows)).splitlines()[2:3]
+        return line
+
+    assert met(0.7).endswith("| 0.70 | yes |")
+    assert met(0.9).endswith("| 0.90 | **no** |")
+    assert met().endswith("| failed | **no** |")
 
 
 def test_conversations_are_the_same_by_seed_and_have_edits() -> None:

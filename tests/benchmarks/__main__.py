@@ -7,6 +7,7 @@ import asyncio
 import gc
 import os
 import platform
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,21 +18,42 @@ from time import perf_counter
 
 import duckdb
 
-from tests.benchmarks.operations import (
-    Scale,
-    measure_add,
-    measure_get,
-    measure_pop,
-    measure_turn,
-)
-from tests.benchmarks.queries import fill_all, measure_queries
+from tests.benchmarks.durability import measure_durability
+from tests.benchmarks.goals import markdown
+from tests.benchmarks.growth import measure_growth
+from tests.benchmarks.latency import measure_latency
+from tests.benchmarks.many import measure_many
+from tests.benchmarks.memory import measure_memory
+from tests.benchmarks.operations import measure_add, measure_get, measure_pop, measure_turn
+from tests.benchmarks.processes import measure_processes
+from tests.benchmarks.queries import measure_query
 from tests.benchmarks.report import Report
-from tests.benchmarks.startup import measure_size, measure_startup
+from tests.benchmarks.scale import QUICK, Scale
+from tests.benchmarks.soak import measure_soak
+from tests.benchmarks.startup import measure_startup
 
-__all__ = ["main", "run"]
+__all__ = ["ALL", "PARTS", "main", "run"]
 
-PARTS = ("add", "get", "pop", "turn", "query", "start")
-QUICK = Scale(rounds=20, seconds=5, sessions=1000, items=20_000, query_rounds=2)
+MEASURES = {
+    "add": measure_add,
+    "get": measure_get,
+    "pop": measure_pop,
+    "turn": measure_turn,
+    "many": measure_many,
+    "durability": measure_durability,
+    "processes": measure_processes,
+    "latency": measure_latency,
+    "start": measure_startup,
+    "query": measure_query,
+    "growth": measure_growth,
+    "memory": measure_memory,
+    "soak": measure_soak,
+}
+ALL = tuple(MEASURES)
+PARTS = ALL[:-1]
+"""What runs unless something is named: the soak is for itself."""
+KEPT = {"growth": "memory"}
+"""Files that a later part uses again."""
 
 
 async def run(folder: Path, scale: Scale, parts: Sequence[str] = PARTS) -> Report:
@@ -40,46 +62,50 @@ async def run(folder: Path, scale: Scale, parts: Sequence[str] = PARTS) -> Repor
         f"duckstore benchmarks: Python {platform.python_version()}, DuckDB {duckdb.__version__}, "
         f"openai-agents {version('openai-agents')}, {platform.system()}"
     )
-    operations = {
-        "add": measure_add,
-        "get": measure_get,
-        "pop": measure_pop,
-        "turn": measure_turn,
-    }
-    for part, measure in operations.items():
+    for part, measure in MEASURES.items():
         if part in parts:
-            _say(f"{part} ...")
-            _settle()
-            report.rows += await measure(folder, scale)
-    if "start" in parts:
-        _say("start ...")
-        report.rows += measure_startup(folder, scale)
-    if "query" in parts:
-        filled = folder / "queries"
-        _say(f"filling three stores with {scale.items:,} items ...")
-        seconds = fill_all(filled, scale.items)
-        _say("filled in " + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()))
-        _settle()
-        report.rows += measure_queries(filled, scale)
-        report.rows += measure_size(filled, scale)
-    gc.unfreeze()
+            start = perf_counter()
+            gc.collect()
+            gc.freeze()  # what stands in memory already is out of the collector's way
+            try:
+                report.rows += await measure(folder / part, scale)
+            finally:
+                gc.unfreeze()
+            if KEPT.get(part) not in parts:
+                shutil.rmtree(folder / part)
+            _say(f"{part}: {perf_counter() - start:.0f} s")
     return report
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the options, run, print the table on stdout and progress on stderr."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--only", action="append", choices=PARTS, help="this part; repeatable")
+    parser.add_argument("--only", action="append", choices=ALL, help="this part; repeatable")
     parser.add_argument("--quick", action="store_true", help="few rounds, small files")
     parser.add_argument("--rounds", type=int, help="operations of each kind and store")
     parser.add_argument("--items", type=int, help="items in the files that are queried")
     parser.add_argument("--sessions", type=int, help="other sessions in the file")
+    parser.add_argument(
+        "--growth", type=_counts, help="items at which growth is measured, as 1000,50000"
+    )
+    parser.add_argument("--megabytes", type=int, help="how large the file of `latency` grows")
+    parser.add_argument("--seconds", type=float, help="how long the soak takes")
     parser.add_argument("--folder", type=Path, help="where the files go (default: temporary)")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--markdown", type=Path, help="write the table of the goals here as well")
     options = parser.parse_args(arguments)
-    scale = QUICK if options.quick else Scale()
-    given = {name: getattr(options, name) for name in ("rounds", "items", "sessions")}
-    scale = replace(scale, **{name: value for name, value in given.items() if value is not None})
+    given = {
+        "rounds": options.rounds,
+        "items": options.items,
+        "sessions": options.sessions,
+        "growth": options.growth,
+        "latency_megabytes": options.megabytes,
+        "soak_seconds": options.seconds,
+    }
+    scale = replace(
+        QUICK if options.quick else Scale(),
+        **{name: value for name, value in given.items() if value is not None},
+    )
     start, load = perf_counter(), _load()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         report = asyncio.run(run(Path(folder), scale, options.only or PARTS))
@@ -87,13 +113,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(report.text())
     if options.json:
         options.json.write_text(report.json() + "\n", encoding="utf-8")
+    if options.markdown:
+        options.markdown.write_text(markdown(report) + "\n", encoding="utf-8")
     _say(f"done in {perf_counter() - start:.0f} s")
 
 
-def _settle() -> None:
-    """Keep what stands in memory already out of the collector's way."""
-    gc.collect()
-    gc.freeze()
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(sorted(int(part) for part in text.split(",")))
 
 
 def _load() -> str:

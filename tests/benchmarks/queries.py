@@ -19,11 +19,12 @@ from typing import Any
 import duckstore
 from tests.benchmarks.bulk import FILLS
 from tests.benchmarks.conversations import TOOL_FAILED, timeline
-from tests.benchmarks.operations import Scale
 from tests.benchmarks.report import Row
+from tests.benchmarks.scale import Scale
+from tests.benchmarks.startup import measure_size
 from tests.benchmarks.stores import ADVANCED, DUCKSTORE, SQLITE, sqlite_rows
 
-__all__ = ["fill_all", "measure_queries"]
+__all__ = ["QUESTIONS", "Question", "asker", "fill_all", "measure_query"]
 
 ITEMS_PER_SESSION = 40
 TEMPLATE_ITEMS = 100_000
@@ -164,8 +165,10 @@ inner join agent_messages on alternatives.message_id = agent_messages.id
 order by 1, before_id, message_id
 """
 
+Asker = Callable[[], Any]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Question:
     """One query of the catalogue, and the SQL that answers it elsewhere."""
 
@@ -212,20 +215,22 @@ QUESTIONS = (
 )
 
 
-def fill_all(folder: Path, item_count: int) -> dict[str, float]:
-    """Fill one file of each store with the same sessions. Returns seconds by file."""
+async def measure_query(folder: Path, scale: Scale) -> list[Row]:
+    """Fill three stores with the same sessions, ask each, and look at the files."""
+    fill_all(folder, scale.items)
+    return measure_questions(folder, scale) + measure_size(folder, scale)
+
+
+def fill_all(folder: Path, item_count: int, label: str = "", seed: int = 7) -> None:
+    """Fill one file of each store with the same sessions, after what is there already."""
     folder.mkdir(parents=True, exist_ok=True)
     template = max(min(item_count, TEMPLATE_ITEMS) // ITEMS_PER_SESSION, 1)
     copies = max(item_count // (template * ITEMS_PER_SESSION), 1)
-    seconds = {}
     for name, fill_file in FILLS.items():
-        start = perf_counter()
-        fill_file(folder / name, timeline(7, template, ITEMS_PER_SESSION), copies)
-        seconds[name] = perf_counter() - start
-    return seconds
+        fill_file(folder / name, timeline(seed, template, ITEMS_PER_SESSION), copies, label)
 
 
-def measure_queries(folder: Path, scale: Scale) -> list[Row]:
+def measure_questions(folder: Path, scale: Scale) -> list[Row]:
     """Ask every question of every store in turns, and compare the answers."""
     rows = []
     with (
@@ -233,11 +238,12 @@ def measure_queries(folder: Path, scale: Scale) -> list[Row]:
         closing(sqlite3.connect(folder / "session.sqlite")) as plain,
         closing(sqlite3.connect(folder / "advanced.sqlite")) as advanced,
     ):
-        connections = {SQLITE: plain, ADVANCED: advanced}
+        files = {DUCKSTORE: store, SQLITE: plain, ADVANCED: advanced}
         for question in QUESTIONS:
-            askers: dict[str, Callable[[], Any]] = {DUCKSTORE: _our_asker(store, question)}
-            for name, sql in question.elsewhere.items():
-                askers[name] = _sqlite_asker(connections[name], sql)
+            askers = {
+                name: asker(files[name], question, name)
+                for name in (DUCKSTORE, *question.elsewhere)
+            }
             samples: dict[str, list[float]] = {name: [] for name in askers}
             answers: dict[str, Any] = {}
             for _ in range(scale.query_rounds):
@@ -253,12 +259,11 @@ def measure_queries(folder: Path, scale: Scale) -> list[Row]:
     return rows
 
 
-def _our_asker(store: duckstore.Store, question: Question) -> Callable[[], Any]:
-    return lambda: store.query(question.name, **question.parameters)
-
-
-def _sqlite_asker(connection: sqlite3.Connection, sql: str) -> Callable[[], Any]:
-    return lambda: sqlite_rows(connection, sql)
+def asker(opened: duckstore.Store | sqlite3.Connection, question: Question, name: str) -> Asker:
+    """What asks a store a question."""
+    if isinstance(opened, duckstore.Store):
+        return lambda: opened.query(question.name, **question.parameters)
+    return lambda: sqlite_rows(opened, question.elsewhere[name])
 
 
 def _compare(

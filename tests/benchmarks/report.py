@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from statistics import median, quantiles
+from statistics import median
 
-from tests.benchmarks.stores import ADVANCED, APPENDER, DUCKSTORE, FILE, SQLITE
+from tests.benchmarks.stores import (
+    ADVANCED,
+    APPENDER,
+    DUCKSTORE,
+    FILE,
+    MIDDLE,
+    OWNER,
+    RELAXED,
+    SQLITE,
+)
 
-__all__ = ["Report", "Row", "p99"]
+__all__ = ["RATE", "Report", "Row"]
 
 REFERENCES = (SQLITE, ADVANCED, APPENDER, FILE)
+OTHERS = {OWNER: "owner", RELAXED: "relaxed", MIDDLE: "middle third"}
+"""References of a few rows, which share one column: what the cell says."""
+RATE = "/s"
+"""The unit of which more is better."""
+POINTS = (0.5, 0.99, 0.999)
+LEAST_SAMPLES = 1000
+"""Fewer have no percentile of 99.9."""
 NOTE = (
-    "Ratios are duckstore / the other: below 1 duckstore is faster. Only they mean something;\n"
-    "milliseconds are those of this machine at this moment. p50 / p99 of each."
+    "Ratios are duckstore / the other: below 1 duckstore is faster or smaller, and where the unit\n"
+    "is /s, above 1. Only they mean something; milliseconds are those of this machine at this\n"
+    "moment. Each is p50 / p99, of 1,000 samples or more p50 / p99 / p99.9, of few samples median\n"
+    "and worst, and of a single one itself."
 )
 
 
@@ -26,12 +44,25 @@ class Row:
     samples: dict[str, list[float]]
     unit: str = "ms"
 
-    def ratio(self, other: str) -> tuple[float, float] | None:
-        """duckstore / other, at the median and at the 99th percentile."""
-        own, reference = self.samples.get(DUCKSTORE), self.samples.get(other)
-        if not own or not reference or not median(reference):
+    def point(self, name: str, share: float) -> float:
+        """The value below which that share of a store's samples lie; of rates, above which."""
+        samples = self.samples[name]
+        return percentile(samples, 1 - share if self.unit == RATE else share)
+
+    def points(self, name: str) -> tuple[float, ...]:
+        """p50, p99 and, where there are samples enough, p99.9; the value of a single sample."""
+        count = len(self.samples.get(name, ()))
+        shares = POINTS[
+            : 0 if not count else 1 if count == 1 else 2 if count < LEAST_SAMPLES else 3
+        ]
+        return tuple(self.point(name, share) for share in shares)
+
+    def ratio(self, other: str) -> tuple[float, ...] | None:
+        """duckstore / other, at each point that both have."""
+        own, reference = self.points(DUCKSTORE), self.points(other)
+        if not own or not reference or not all(reference):
             return None
-        return median(own) / median(reference), p99(own) / p99(reference)
+        return tuple(mine / theirs for mine, theirs in zip(own, reference, strict=False))
 
 
 @dataclass(slots=True)
@@ -44,7 +75,9 @@ class Report:
     def text(self) -> str:
         """The table for people."""
         used = [name for name in REFERENCES if any(name in row.samples for row in self.rows)]
-        head = ["", DUCKSTORE, *(part for name in used for part in (name, "ratio"))]
+        has_others = any(name in row.samples for row in self.rows for name in OTHERS)
+        columns = used + (["other"] if has_others else [])
+        head = ["", DUCKSTORE, *(part for name in columns for part in (name, "ratio"))]
         lines = [head]
         part = ""
         for row in self.rows:
@@ -53,9 +86,11 @@ class Report:
                 lines.append([part] + [""] * (len(head) - 1))
             cells = [f"  {row.case}", _figures(row, DUCKSTORE)]
             for name in used:
-                ratio = row.ratio(name)
-                cells.append(_figures(row, name))
-                cells.append(f"{ratio[0]:.2f} / {ratio[1]:.2f}" if ratio else "")
+                cells += [_figures(row, name), _ratio(row, name)]
+            if has_others:
+                other = next((name for name in OTHERS if name in row.samples), None)
+                cells += [f"{_figures(row, other)} {OTHERS[other]}" if other else ""]
+                cells += [_ratio(row, other) if other else ""]
             lines.append(cells)
         widths = [max(len(line[index]) for line in lines) for index in range(len(head))]
         table = [
@@ -68,7 +103,7 @@ class Report:
         return "\n".join([self.title, NOTE, "", *table])
 
     def json(self) -> str:
-        """Every median, 99th percentile and ratio."""
+        """Every percentile and ratio."""
         return json.dumps(
             {
                 "title": self.title,
@@ -78,8 +113,13 @@ class Report:
                         "case": row.case,
                         "unit": row.unit,
                         "rounds": max(map(len, row.samples.values())),
-                        "p50": {name: median(s) for name, s in row.samples.items() if s},
-                        "p99": {name: p99(s) for name, s in row.samples.items() if s},
+                        **{
+                            f"p{share * 100:g}": {
+                                name: row.point(name, share) for name, s in row.samples.items() if s
+                            }
+                            for share in POINTS
+                        },
+                        "worst": {name: row.point(name, 1) for name, s in row.samples.items() if s},
                         "ratio": {
                             name: ratio
                             for name in row.samples
@@ -93,21 +133,25 @@ class Report:
         )
 
 
-def p99(samples: list[float]) -> float:
-    """The 99th percentile; of few samples the highest."""
-    if len(samples) < 100:
-        return max(samples)
-    return quantiles(samples, n=100, method="inclusive")[-1]
+def percentile(samples: list[float], share: float) -> float:
+    """The value below which that share of the samples lie, itself one of them, or their median."""
+    if share == 0.5:
+        return median(samples)
+    ordered = sorted(samples)
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+
+
+def short(value: float) -> str:
+    """A figure in about three digits."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def _figures(row: Row, name: str) -> str:
-    samples = row.samples.get(name)
-    if not samples:
-        return ""
-    if len(samples) == 1:
-        return f"{_short(samples[0])} {row.unit}"
-    return f"{_short(median(samples))} / {_short(p99(samples))} {row.unit}"
+    points = row.points(name)
+    return f"{' / '.join(map(short, points))} {row.unit}" if points else ""
 
 
-def _short(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+def _ratio(row: Row, name: str) -> str:
+    return " / ".join(map(short, row.ratio(name) or ()))

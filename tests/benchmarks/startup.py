@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.operations import Scale
 from tests.benchmarks.report import Row
+from tests.benchmarks.scale import Scale
 from tests.benchmarks.stores import ADVANCED, DUCKSTORE, SQLITE
 
-__all__ = ["measure_size", "measure_startup"]
+__all__ = ["child_code", "measure_size", "measure_startup"]
 
 _IMPORT = """
 from time import perf_counter
@@ -73,12 +73,13 @@ print(figures)
 """
 
 
-def measure_startup(folder: Path, scale: Scale) -> list[Row]:
+async def measure_startup(folder: Path, scale: Scale) -> list[Row]:
     """Milliseconds to import duckstore beyond duckdb, and to open a new store."""
+    folder.mkdir(parents=True, exist_ok=True)
     times = min(scale.rounds, 9)
-    imports = [_child(_IMPORT) for _ in range(times)]
+    imports = [child_code(_IMPORT) for _ in range(times)]
     opening = {
-        name: _child(code, *(folder / f"new{number}{suffix}" for number in range(times + 1)))
+        name: child_code(code, *(folder / f"new{number}{suffix}" for number in range(times + 1)))
         for name, code, suffix in (
             (DUCKSTORE, _OPEN, ".duckdb"),
             (SQLITE, _OPEN_SQLITE, ".sqlite"),
@@ -96,7 +97,7 @@ def measure_size(folder: Path, scale: Scale) -> list[Row]:
     store = folder / "store.duckdb"
     what = f"{scale.items:,} items"
     times = min(scale.rounds, 5) + 1
-    opening = {DUCKSTORE: _child(_OPEN, *[store] * times)}
+    opening = {DUCKSTORE: child_code(_OPEN, *[store] * times)}
     sizes = {
         name: [(folder / file).stat().st_size / 2**20]
         for name, file in (
@@ -105,7 +106,7 @@ def measure_size(folder: Path, scale: Scale) -> list[Row]:
             (ADVANCED, "advanced.sqlite"),
         )
     }
-    memory = _child(_MEMORY, store)
+    memory = child_code(_MEMORY, store)
     cases = ("import duckdb", "store opened", "tool_usage", "edit_points", "turn_pairs")
     return [
         Row("size", f"open and close, {what}", opening),
@@ -117,7 +118,8 @@ def measure_size(folder: Path, scale: Scale) -> list[Row]:
     ]
 
 
-def _child(code: str, *arguments: Path) -> Any:
+def child_code(code: str, *arguments: object) -> Any:
+    """What a process of its own prints when it runs the code."""
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         capture_output=True,

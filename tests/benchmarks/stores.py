@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import duckdb
 from agents.extensions.memory import AdvancedSQLiteSession
@@ -15,6 +16,7 @@ from agents.memory import SQLiteSession
 
 import duckstore
 from duckstore.schema import tables_sql
+from duckstore.sessions import INDEX_AFTER
 from tests.benchmarks.conversations import Item
 
 __all__ = [
@@ -22,6 +24,9 @@ __all__ = [
     "APPENDER",
     "DUCKSTORE",
     "FILE",
+    "MIDDLE",
+    "OWNER",
+    "RELAXED",
     "SQLITE",
     "AdvancedContender",
     "Contender",
@@ -38,6 +43,10 @@ SQLITE = "SQLiteSession"
 ADVANCED = "AdvancedSQLiteSession"
 APPENDER = "DuckDB appender"
 FILE = "file + fdatasync"
+OWNER = "duckstore, in the owner"
+RELAXED = "duckstore, relaxed"
+MIDDLE = "duckstore, middle third"
+"""Three that duckstore is compared with itself by."""
 
 
 class Session(Protocol):
@@ -63,6 +72,9 @@ class Contender(ABC):
     def forget(self, session_id: str) -> None:  # noqa: B027  # most stores hold nothing
         """Drop what the store keeps of the session in memory."""
 
+    async def warm_up(self, session_ids: Sequence[str]) -> None:  # noqa: B027
+        """Have made what a store makes once, when sessions are read."""
+
     def release(self, session: Any) -> None:
         """Close a session object."""
         session.close()
@@ -76,15 +88,30 @@ class DuckstoreContender(Contender):
 
     name = DUCKSTORE
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, durability: Literal["full", "relaxed"] = "full") -> None:
         super().__init__(path)
-        self.store = duckstore.open(path)
+        self.store = duckstore.open(path, durability=durability)
 
     def session(self, session_id: str) -> Session:
         return self.store.session(session_id)
 
     def forget(self, session_id: str) -> None:
         self.store._access.engine.forget(session_id)
+
+    async def warm_up(self, session_ids: Sequence[str]) -> None:
+        """Have the index of sessions made, which is done after some were read back."""
+        engine = self.store._access.engine
+        while engine.sessions._loads < INDEX_AFTER and not engine.sessions.index.is_built:
+            for session_id in session_ids:
+                self.forget(session_id)
+                await self.store.session(session_id).get_items()
+        engine._folding.run(lambda: None)
+        while not engine.sessions.index.is_built:
+            await asyncio.sleep(0.001)
+
+    def fold(self) -> None:
+        """Have everything that was added written into DuckDB."""
+        self.store._access.engine.fold()
 
     def close(self) -> None:
         self.store.close()
@@ -108,14 +135,15 @@ class AdvancedContender(Contender):
         return AdvancedSQLiteSession(session_id=session_id, db_path=self.path, create_tables=True)
 
 
-def open_contenders(folder: Path) -> dict[str, Contender]:
-    """All three on the files of one folder, made where they are not there yet."""
+def open_contenders(folder: Path, *, with_advanced: bool = True) -> dict[str, Contender]:
+    """All three on the files of one folder, made where they are not there yet; or two."""
     folder.mkdir(parents=True, exist_ok=True)
     contenders: list[Contender] = [
         DuckstoreContender(folder / "store.duckdb"),
         SQLiteContender(folder / "session.sqlite"),
-        AdvancedContender(folder / "advanced.sqlite"),
     ]
+    if with_advanced:
+        contenders.append(AdvancedContender(folder / "advanced.sqlite"))
     return {contender.name: contender for contender in contenders}
 
 
