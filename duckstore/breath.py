@@ -18,8 +18,9 @@ SLEEP_SECONDS = 0.00005
 class Breath:
     """When a thread slept last."""
 
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
+    def __init__(self, *, is_urgent: bool = False) -> None:
+        """Say whether somebody waits for the work: then there is no sleep."""
+        self._last = float("inf") if is_urgent else time.perf_counter()
 
     def take(self) -> None:
         """Sleep for a moment, if it is time for that."""

@@ -71,7 +71,7 @@ def connect(
     is_new = False
     if path != MEMORY:
         _check_path(Path(path), read_only)
-        if not read_only and os.path.exists(path + ".wal") and os.path.getsize(path + ".wal"):
+        if not read_only and os.path.exists(path + ".wal"):
             # Opening for writing changes a file with a log, and drops a log that is not its own.
             with open_errors(path), duckdb.connect(path, read_only=True) as probe:
                 if _is_store(probe, path) and accept is not None:

@@ -78,8 +78,10 @@ class Engine:
         self._moment = max([0, *(c.created_us for c in left)])
         self._is_closed = False
         self._folding.cut = self._cut
+        self.sessions.on_index_wanted = self._folding.wake
         self._folding.journal_size = lambda: self._journal.end if self._journal else 0
         self._requests.remember(left)
+        self._file.rest()
         if left:
             self._folding.add(left)
 
@@ -259,7 +261,7 @@ class Engine:
     def snapshot(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor that sees everything acknowledged so far and is in no transaction yet."""
         self.fold()
-        with self._file.cursor() as cursor:
+        with self._file.working() as cursor:
             yield cursor
 
     def rewrite(self, copy: Callable[[duckdb.DuckDBPyConnection, str], str]) -> None:
@@ -275,7 +277,7 @@ class Engine:
         self.check_usable()
 
         def task() -> None:
-            with self._file.cursor() as cursor:
+            with self._file.working() as cursor:
                 aside = copy(cursor, self._file.store_id)
             with self._file.alone(WAIT_SECONDS):
                 self._file.replace(aside)

@@ -12,6 +12,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+import duckdb
+
 from duckstore import errors
 from duckstore.breath import Breath
 from duckstore.command import Command
@@ -23,7 +25,7 @@ from duckstore.storefile import StoreFile
 
 __all__ = ["Folding"]
 
-WAIT_SECONDS = 0.2
+WAIT_SECONDS = 1.0
 """How long a command waits for others, where nobody asks for it."""
 MOST_WAITING = 256
 """So many commands are folded without further waiting."""
@@ -33,8 +35,9 @@ MOST_BYTES = 4 << 20
 MOST_BACKLOG = 20_000
 """So many commands may wait before those who add wait too."""
 RETRY_SECONDS = 1.0
-CHECKPOINT_BYTES = 64 << 20
-"""The log is merged into the file, and the journal cut, when either is so large."""
+CHECKPOINT_BYTES = 8 << 20
+"""The log is merged into the file, and the journal cut, when either is so large. What is in the log
+stands in DuckDB's memory too, and is read again by the next owner after a crash."""
 DELETION_SECONDS = 5.0
 """After a deletion both are done at once, but not again before so many seconds."""
 
@@ -110,6 +113,13 @@ class Folding:
                     raise errors.ClosedError(f"the store {self._file.path} is closed")
                 self._changed.wait(1.0)
 
+    def wake(self) -> None:
+        """Have the thread look for work."""
+        with self._changed:
+            if self._thread is None:
+                self._start()
+            self._changed.notify_all()
+
     def run(self, task: Callable[[], None]) -> None:
         """Have something done between two folds, with everything before it folded."""
         done, failure = threading.Event(), []  # type: ignore[var-annotated]
@@ -149,7 +159,7 @@ class Folding:
                     return
                 self._changed.wait_for(self._is_pressing, timeout=WAIT_SECONDS)
             try:
-                while self._waiting and self._fold_some():
+                while self._waiting and self._fold_or_try_again():
                     self._tidy()
             except Exception as error:
                 self._fail(error)
@@ -185,6 +195,10 @@ class Folding:
             or len(self._waiting) >= MOST_WAITING
         )
 
+    def _is_awaited(self) -> bool:
+        """Whether somebody waits, or soon will because too much does."""
+        return self._urgent > self._file.folded or len(self._waiting) > MOST_BACKLOG // 4
+
     def _fail(self, error: Exception) -> None:
         if not isinstance(error, errors.DuckstoreError):
             _log.exception("a command cannot be folded into %s", self._file.path)
@@ -202,6 +216,15 @@ class Folding:
             self._thread = None
             self._changed.notify_all()
 
+    def _fold_or_try_again(self) -> bool:
+        """Fold the next commands, and again where more memory was needed than at rest."""
+        try:
+            return self._fold_some()
+        except errors.StoreWriteError as error:
+            if not isinstance(error.__cause__, duckdb.OutOfMemoryException):
+                raise
+            return self._fold_some()
+
     def _fold_some(self) -> bool:
         """Fold the next commands. Returns whether there may be more to fold now."""
         with self._changed:
@@ -209,7 +232,8 @@ class Folding:
             batch = self._next_batch()
         try:
             with self._file.transaction() as transaction:
-                breath = Breath()
+                breath = Breath(is_urgent=self._is_awaited())
+                transaction.breath = breath
                 for command, slot in batch:
                     if not command.is_applied:
                         with slot.lock:
@@ -253,7 +277,7 @@ class Folding:
             task, done, failure = self._tasks.popleft()
             try:
                 while self._waiting:
-                    self._fold_some()
+                    self._fold_or_try_again()
                 task()
             except BaseException as error:
                 failure.append(error)

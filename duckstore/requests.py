@@ -43,11 +43,12 @@ class Requests:
         self._lock = threading.Lock()
         self._latest: OrderedDict[str, _Request] = OrderedDict()
         self._running: dict[Command, _Request] = {}
-        with file.cursor() as cursor:
-            rows = cursor.execute(
+        rows = file.ask(
+            lambda cursor: cursor.execute(
                 "select client_id, max(request_number), arg_max(answer, request_number)"
                 " from request_rows group by client_id"
             ).fetchall()
+        )
         for client, number, answer in rows:
             self._latest[client] = _Request(number, stored=answer)
             self._latest[client].finished.set()

@@ -8,9 +8,10 @@ the file, which has everything that was folded; what was not is still lying with
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import duckdb
 
@@ -50,6 +51,8 @@ class Sessions:
         self.memory = Memory(cache_bytes)
         self.index = SessionIndex()
         self._loads = 0
+        self.on_index_wanted: Callable[[], None] = lambda: None
+        """Called when so many sessions were read back that an index is worth its while."""
         self._index_lock = threading.Lock()
 
     # Reading ---------------------------------------------------------------------------------
@@ -156,8 +159,8 @@ class Sessions:
         if place is None or not place.is_plain:
             self._load_state(slot)
             return
-        with self._damage(slot.session_id), self._file.cursor() as cursor:
-            slot.texts = load_texts(cursor, place)
+        with self._damage(slot.session_id):
+            slot.texts = self._file.ask(partial(load_texts, place=place))
         slot.is_exact = is_exact("".join(slot.texts))
         self.memory.count(slot)
 
@@ -165,17 +168,20 @@ class Sessions:
         place = self._place(slot.session_id)
         state = None
         if place is not None or not self.index.is_built:
-            with self._damage(slot.session_id), self._file.cursor() as cursor:
-                state = load_state(cursor, slot.session_id, place)
+            with self._damage(slot.session_id):
+                state = self._file.ask(partial(load_state, session_id=slot.session_id, place=place))
         slot.state, slot.texts = state or SessionState.new(slot.session_id), None
         self.memory.count(slot)
 
     def _place(self, session_id: str) -> Place | None:
         with self._index_lock:
-            if not self.index.is_built:
-                self._loads += 1
-                return None
-            return self.index.find(session_id)
+            if self.index.is_built:
+                return self.index.find(session_id)
+            self._loads += 1
+            is_wanted = self._loads == INDEX_AFTER
+        if is_wanted:
+            self.on_index_wanted()
+        return None
 
     @property
     def wants_index(self) -> bool:
@@ -184,8 +190,8 @@ class Sessions:
 
     def build_index(self) -> None:
         """Make the index of all sessions. Nothing may be folded meanwhile."""
-        with self._file.cursor() as cursor:
-            fresh = SessionIndex()
+        fresh = SessionIndex()
+        with self._file.working() as cursor:
             fresh.build(cursor)
         with self._index_lock:
             self.index = fresh

@@ -15,7 +15,7 @@ DURABILITIES = ("full", "relaxed")
 class Settings:
     """How a store is opened. The first who opens a file decides for all in the process."""
 
-    memory_limit: str = "1GB"
+    memory_limit: str = "2GB"
     threads: int = 2
     cache_bytes: int = 64 * 1024 * 1024
     keep_popped: bool = True

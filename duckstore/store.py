@@ -46,7 +46,7 @@ def open_store(
     path: str | PathLike[str] = ":memory:",
     *,
     keep_popped: bool = True,
-    memory_limit: str = "1GB",
+    memory_limit: str = "2GB",
     threads: int = 2,
     cache_bytes: int = 64 * 1024 * 1024,
     durability: Literal["full", "relaxed"] = "full",
@@ -63,7 +63,8 @@ def open_store(
     Args:
         path: The DuckDB file. `:memory:` makes a store that ends with this object.
         keep_popped: Whether a popped item stays stored, superseded, or is deleted.
-        memory_limit: What DuckDB may use at most, such as "512MB".
+        memory_limit: What DuckDB may use at most while a question is asked, such as "512MB". A few
+            seconds after, it gives back all but 64 MB.
         threads: How many threads a query may use.
         cache_bytes: About how many bytes of recently used conversations are kept in memory.
         durability: "full": what is acknowledged is on disk. "relaxed": it survives the end of the

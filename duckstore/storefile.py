@@ -8,30 +8,26 @@ last one, and the log is merged into the file by an explicit checkpoint.
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import threading
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TypeVar
 
 import duckdb
 
 from duckstore import errors, faults
-from duckstore.breath import Breath
-from duckstore.command import Command
+from duckstore.allowance import Allowance
 from duckstore.database import MEMORY, Accept, connect, secure_log
 from duckstore.failures import reading, write_errors
 from duckstore.journal import sync_folder
 from duckstore.restore import last_id
 from duckstore.schema import TABLES
+from duckstore.transaction import Transaction
 
-__all__ = ["StoreFile", "Transaction"]
+__all__ = ["StoreFile"]
 
-CHUNK = 64
-"""Rows that are handed to DuckDB at a time: meanwhile no other thread of the process goes on."""
-
+_T = TypeVar("_T")
 
 _inherited: dict[str, int] = {}
 """In a forked child: files that the parent had open, with its process id. DuckDB would hand out the
@@ -40,69 +36,6 @@ parent's instance for them, which has no threads and no lock here."""
 
 VACUUM_TASKS = 100
 """DuckDB's own number of row groups that a checkpoint may write together."""
-
-
-class Transaction:
-    """One fold: rows by table, statements in between, the number of the last command at the end."""
-
-    def __init__(
-        self,
-        cursor: duckdb.DuckDBPyConnection,
-        appenders: dict[str, Any],
-    ) -> None:
-        self.cursor = cursor
-        self._appenders = appenders
-        self._rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
-
-    def add(self, command: Command) -> None:
-        """Write what a command left, after what the earlier ones did."""
-        if command.statements:
-            self._run(command.statements)
-        for table, rows in command.rows.items():
-            self._rows[table] += rows
-        if command.renames:
-            self._run(command.renames)
-        if command.request is not None:
-            self._rows["request_rows"].append(_request_row(command))
-
-    def _run(self, statements: list[tuple[str, list[Any]]]) -> None:
-        self.flush()
-        for sql, values in statements:
-            self.cursor.execute(sql, values)
-
-    def flush(self) -> None:
-        """Let the cursor see all rows so far."""
-        breath = Breath()
-        for table, rows in self._rows.items():
-            appender = self._appenders[table]
-            for start in range(0, len(rows), CHUNK):
-                appender.append_rows(rows[start : start + CHUNK])
-                breath.take()
-            appender.flush()
-        self._rows.clear()
-
-    def finish(self, number: int) -> None:
-        """Say that this is all, up to the command of that number."""
-        faults.at("fold.append")
-        self.flush()
-        self.cursor.execute("update store_meta set value = ? where key = 'folded'", [str(number)])
-
-
-def _request_row(command: Command) -> tuple[Any, ...]:
-    """What a client that repeats its request is told."""
-    assert command.request is not None  # noqa: S101
-    key = next(
-        (
-            rows[0][0 if table == "session_rows" else 1]
-            for table, rows in command.rows.items()
-            if rows
-        ),
-        None,
-    )
-    error = command.error
-    answer = [type(error).__name__, str(error)] if error is not None else None
-    text = json.dumps({"answer": command.answer, "error": answer})
-    return (*command.request, key, text, command.created_at)
 
 
 class StoreFile:
@@ -119,6 +52,7 @@ class StoreFile:
     ) -> None:
         self.path = path
         self._settings = (memory_limit, threads)
+        self._allowance = Allowance(memory_limit, self.connection)
         self._is_read_only = read_only
         self._accept = accept
         self._gate = threading.Condition()
@@ -156,40 +90,58 @@ class StoreFile:
         meta = dict(self._writer.execute("select key, value from store_meta").fetchall())
         self.store_id, self.folded = meta["store_id"], int(meta["folded"])
         self.last_id = last_id(self._writer)
+        self._allowance.forget()
+
+    def rest(self) -> None:
+        """Keep little in memory until somebody asks something."""
+        if self.path != MEMORY:  # there, the memory is the store
+            self._allowance.lower()
 
     # Reading ---------------------------------------------------------------------------------
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor of its own in a read-only transaction.
+        """A cursor of its own in a read-only transaction, with much memory.
 
         Raises:
             SQLError: DuckDB refuses what was run on it.
             ClosedError: The file was closed.
         """
+        with self._used() as connection, self._allowance.high(), reading(connection) as cursor:
+            yield cursor
+
+    @contextmanager
+    def working(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor in no transaction, with much memory."""
+        with self._used() as connection, self._allowance.high():
+            cursor = connection.cursor()
+            try:
+                yield cursor
+            finally:
+                cursor.close()
+
+    def ask(self, work: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
+        """Have a short question of our own asked, which takes little memory as a rule."""
+        with self._used() as connection:
+            cursor = connection.cursor()
+            try:
+                return work(cursor)
+            except duckdb.OutOfMemoryException:
+                self._allowance.raise_for_now()
+                return work(cursor)
+            finally:
+                cursor.close()
+
+    @contextmanager
+    def _used(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The connection, while nothing is put in the place of the file."""
         with self._gate:
             self._gate.wait_for(lambda: not self._is_shut)
             connection = self.connection()
             self._readers += 1
         try:
-            with reading(connection) as cursor:
-                yield cursor
+            yield connection
         finally:
-            with self._gate:
-                self._readers -= 1
-                self._gate.notify_all()
-
-    @contextmanager
-    def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor for short questions of our own."""
-        with self._gate:
-            self._gate.wait_for(lambda: not self._is_shut)
-            cursor = self.connection().cursor()
-            self._readers += 1
-        try:
-            yield cursor
-        finally:
-            cursor.close()
             with self._gate:
                 self._readers -= 1
                 self._gate.notify_all()
@@ -255,6 +207,8 @@ class StoreFile:
                 appender.clear()
         with suppress(duckdb.Error):  # DuckDB ends it itself when a commit fails
             self._writer.rollback()
+        if isinstance(error, duckdb.OutOfMemoryException):
+            self._allowance.raise_for_now()
         if isinstance(error, duckdb.FatalException):
             self.reopen()
         else:
@@ -297,6 +251,9 @@ class StoreFile:
                     # freed them, and a checkpoint without a change does nothing.
                     self._writer.execute("update store_meta set value = value where key = 'folded'")
                     self._writer.execute("checkpoint")
+            except duckdb.OutOfMemoryException:
+                self._allowance.raise_for_now()
+                raise
             except duckdb.FatalException:
                 self.reopen()
                 raise
@@ -331,6 +288,7 @@ class StoreFile:
 
     def close(self) -> None:
         """Close the file."""
+        self._allowance.end()
         with self._gate:
             self._is_closed = True
             self._let_go()
