@@ -25,7 +25,7 @@ from duckstore.command import Command
 from duckstore.committer import Committer, Ticket
 from duckstore.database import MEMORY
 from duckstore.failures import write_errors
-from duckstore.folding import MOST_BACKLOG, Folding
+from duckstore.folding import Folding
 from duckstore.journal import Journal, journal_path
 from duckstore.opening import open_files, open_for_reading
 from duckstore.path import SessionState
@@ -156,9 +156,8 @@ class Engine:
 
     def _commit(self, commands: list[Command]) -> None:
         """Write a group into the journal; called by the committer's thread."""
-        if self._folding.backlog > MOST_BACKLOG:
-            with suppress(errors.DuckstoreError):  # those who ask in SQL are told
-                self._folding.fold(self._number - MOST_BACKLOG // 2)
+        with suppress(errors.DuckstoreError):  # those who ask in SQL are told
+            self._folding.catch_up()
         if self._journal is not None and not self._journal.is_sound:
             self._renew_journal()
         with self._journal_lock:

@@ -33,7 +33,8 @@ MOST_COMMANDS = 512
 MOST_BYTES = 4 << 20
 """How much goes into one transaction."""
 MOST_BACKLOG = 20_000
-"""So many commands may wait before those who add wait too."""
+MOST_BACKLOG_BYTES = 16 << 20
+"""So much may wait before those who add wait too: it is all in memory."""
 RETRY_SECONDS = 1.0
 CHECKPOINT_BYTES = 8 << 20
 """The log is merged into the file, and the journal cut, when either is so large. What is in the log
@@ -52,6 +53,7 @@ class Folding:
         self._file = file
         self._sessions = sessions
         self._waiting: deque[tuple[Command, Slot]] = deque()
+        self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._urgent = 0
@@ -76,6 +78,7 @@ class Folding:
         slots = self._sessions.memory.enqueue(commands)
         with self._changed:
             self._waiting.extend(zip(commands, slots, strict=True))
+            self._waiting_bytes += sum(len(command.body) for command in commands)
             if self._thread is None:
                 self._start()
             elif len(self._waiting) >= MOST_WAITING:
@@ -85,6 +88,18 @@ class Folding:
     def backlog(self) -> int:
         """How many commands wait."""
         return len(self._waiting)
+
+    def catch_up(self) -> None:
+        """Wait until half of what waits is folded, if too much does.
+
+        Raises:
+            StoreWriteError: It cannot be written now; the journal keeps it.
+        """
+        with self._changed:
+            if len(self._waiting) <= MOST_BACKLOG and self._waiting_bytes <= MOST_BACKLOG_BYTES:
+                return
+            number = self._waiting[len(self._waiting) // 2][0].number
+        self.fold(number)
 
     def waiting(self) -> list[Command]:
         """The commands that the file does not have."""
@@ -197,7 +212,11 @@ class Folding:
 
     def _is_awaited(self) -> bool:
         """Whether somebody waits, or soon will because too much does."""
-        return self._urgent > self._file.folded or len(self._waiting) > MOST_BACKLOG // 4
+        return (
+            self._urgent > self._file.folded
+            or len(self._waiting) > MOST_BACKLOG // 4
+            or self._waiting_bytes > MOST_BACKLOG_BYTES // 4
+        )
 
     def _fail(self, error: Exception) -> None:
         if not isinstance(error, errors.DuckstoreError):
@@ -268,6 +287,7 @@ class Folding:
         with self._changed:
             while self._waiting and self._waiting[0][0].number <= self._file.folded:
                 done.append(self._waiting.popleft())
+                self._waiting_bytes -= len(done[-1][0].body)
         if done:
             self._has_deleted |= any(command.statements for command, _ in done)
             self._sessions.folded(done)
@@ -291,7 +311,7 @@ class Folding:
             size = max(self._file.log_size, self.journal_size())
             if self._is_deletion_due() or size > CHECKPOINT_BYTES:
                 self.merge()
-        except (errors.StoreError, OSError):
+        except (errors.DuckstoreError, duckdb.Error, OSError):
             # Nothing is lost and nobody waits for it: it is tried again after the next fold.
             _log.info("the log of %s was not merged", self._file.path, exc_info=True)
 

@@ -191,8 +191,7 @@ class Sessions:
     def build_index(self) -> None:
         """Make the index of all sessions. Nothing may be folded meanwhile."""
         fresh = SessionIndex()
-        with self._file.working() as cursor:
-            fresh.build(cursor)
+        self._file.ask(fresh.build)
         with self._index_lock:
             self.index = fresh
 
