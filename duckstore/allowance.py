@@ -18,7 +18,7 @@ import duckdb
 
 __all__ = ["REST_LIMIT", "Allowance"]
 
-REST_LIMIT = "64MB"
+REST_LIMIT = "32MB"
 """What DuckDB may use while nothing is asked."""
 REST_SECONDS = 3.0
 """How long after the last question the limit is lowered."""

@@ -64,7 +64,7 @@ def open_store(
         path: The DuckDB file. `:memory:` makes a store that ends with this object.
         keep_popped: Whether a popped item stays stored, superseded, or is deleted.
         memory_limit: What DuckDB may use at most while a question is asked, such as "512MB". A few
-            seconds after, it gives back all but 64 MB.
+            seconds after, it gives back all but 32 MB.
         threads: How many threads a query may use.
         cache_bytes: About how many bytes of recently used conversations are kept in memory.
         durability: "full": what is acknowledged is on disk. "relaxed": it survives the end of the
