@@ -141,7 +141,9 @@ class Committer:
             self._commit([ticket.command for ticket in group])
         except BaseException as error:
             for ticket in group:
-                ticket.error = _own(error)
+                ticket.error = (
+                    errors.again(error) if isinstance(error, errors.DuckstoreError) else error
+                )
         by_loop: dict[asyncio.AbstractEventLoop, list[Ticket]] = defaultdict(list)
         for ticket in group:
             future = ticket._resolve()
@@ -152,12 +154,3 @@ class Committer:
                 loop.call_soon_threadsafe(_settle_all, tickets)
             except RuntimeError:  # the loop was closed: nobody waits any more
                 continue
-
-
-def _own(error: BaseException) -> BaseException:
-    """An error of its own for each caller: a raised one keeps its traceback."""
-    if isinstance(error, errors.DuckstoreError):
-        own = type(error)(*error.args)
-        own.__cause__ = error.__cause__
-        return own
-    return error

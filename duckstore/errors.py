@@ -144,6 +144,13 @@ class MissingPackageError(DuckstoreError, ImportError):
     """An optional package is needed for this and is not installed."""
 
 
+def again(error: DuckstoreError) -> DuckstoreError:
+    """The same error for one more who is to be told: a raised one keeps its traceback."""
+    own = type(error)(*error.args)
+    own.__cause__ = error.__cause__
+    return own
+
+
 def by_name(name: str, text: str) -> DuckstoreError:
     """The error of that class, as another process raised it."""
     kind = globals().get(name)

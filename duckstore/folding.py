@@ -324,12 +324,10 @@ class Folding:
 
 
 def _again(error: Exception) -> Exception:
-    """The error for one more who waits: a raised one keeps its traceback."""
+    """What one more who waits for a fold that failed is told."""
     if not isinstance(error, errors.DuckstoreError):
         return errors.StoreWriteError(
             f"what was acknowledged cannot be folded into the database: {error!r}. The journal "
             "beside it keeps everything; please report this"
         )
-    own = type(error)(*error.args)
-    own.__cause__ = error.__cause__
-    return own
+    return errors.again(error)
