@@ -21,6 +21,7 @@ from duckstore.command import Command
 from duckstore.database import MEMORY
 from duckstore.engine import Engine
 from duckstore.frames import frame, statement_of
+from duckstore.lookback import texts_elsewhere
 from duckstore.owner import Owner, make_engine
 from duckstore.ownership import file_inode, find_post
 from duckstore.reader import Reader
@@ -256,11 +257,22 @@ class Access:
         engine = self._local()
         return engine.texts_now(session_id, limit) if engine is not None else None
 
-    def texts(self, session_id: str, limit: int | None) -> Texts:
-        """The latest raw items of a session's path, in order."""
+    def texts(
+        self, session_id: str, limit: int | None, where: Mapping[str, Any] | None = None
+    ) -> Texts:
+        """The latest raw items of a session's path, in order, or of another path of it.
+
+        Raises:
+            ArgumentError: There is no such path; see `duckstore.lookback`.
+        """
+        if where is None:
+            return self._do(
+                lambda engine: engine.texts(session_id, limit),
+                lambda lane: lane.texts(session_id, limit, None),
+            )
         return self._do(
-            lambda engine: engine.texts(session_id, limit),
-            lambda lane: lane.texts(session_id, limit),
+            lambda engine: texts_elsewhere(engine, session_id, limit, where),
+            lambda lane: lane.texts(session_id, limit, where),
         )
 
     def tail(self, session_id: str, limit: int | None) -> Tail:
@@ -300,6 +312,16 @@ class Access:
             lambda engine: frame(engine, sql, parameters),
             lambda lane: lane.frame(sql, parameters),
         )
+
+    def path_to(self, session_id: str, where: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The items of the path that leads to a place; see `duckstore.lookback`."""
+        path: dict[str, Any] = self._task("path_to", session_id, where)
+        return path
+
+    def sides_of(self, session_id: str, one: str | int, other: str | int) -> dict[str, Any]:
+        """What two branches have in common, and not; see `duckstore.lookback`."""
+        sides: dict[str, Any] = self._task("sides_of", session_id, one, other)
+        return sides
 
     def check(self) -> list[Finding]:
         """Verify every rule of the store."""

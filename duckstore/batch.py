@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from duckstore.items import Description
 
 if TYPE_CHECKING:
-    from duckstore.path import SessionState
+    from duckstore.tree import SessionState
 
 __all__ = ["Batch", "Entry", "NewItem"]
 
@@ -44,6 +44,8 @@ class Entry:
     run_has_work: bool
     """Whether its run holds anything but input up to here."""
     raw: str
+    bytes_to_here: int = 0
+    """What the path takes in memory up to this entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class Batch:
     state: SessionState
     operation: str
     created_at: datetime
-    agent_name: str | None = None
+    agent_names: Sequence[str | None] | str | None = None
+    """The agent that the batch came from, or one for each item. Input has none."""
     is_live: bool = False
     """Whether the batch came from a run: then it holds one response at most."""
     continues: Entry | None = None
@@ -85,11 +88,14 @@ class Batch:
         opens_run = _run_openings(items)
         responses: dict[int, list[list[Any]]] = {}
         rows: list[list[Any]] = []
-        for item, opens in zip(items, opens_run, strict=True):
+        names = self.agent_names
+        if names is None or isinstance(names, str):
+            names = [names] * len(items)
+        for item, opens, name in zip(items, opens_run, names, strict=True):
             item_id = next_id()
             self._batch_id = self._batch_id or item_id
-            entry, row = self._add(item, item_id, opens)
-            self.state.push(entry)
+            entry, row = self._add(item, item_id, opens, name)
+            self.state.path.push(entry)
             rows.append(row)
             if entry.is_call:
                 responses.setdefault(row[_RESPONSE_ID], []).append(row)
@@ -99,9 +105,11 @@ class Batch:
         self.state.current.tip = len(self.state.path)
         self.state.rows["item_rows"].extend(tuple(row) for row in rows)
 
-    def _add(self, item: NewItem, item_id: int, opens: bool) -> tuple[Entry, list[Any]]:
+    def _add(
+        self, item: NewItem, item_id: int, opens: bool, agent_name: str | None
+    ) -> tuple[Entry, list[Any]]:
         state, d = self.state, item.description
-        last = state.path[-1] if state.path else None
+        last = state.path.last
         run = self._run(d, item_id, opens, last)
         call = self._answered_call(d)
         entry = Entry(
@@ -144,7 +152,7 @@ class Batch:
             entry.tool_name,
             d.tool_type,
             d.server_label,
-            self.agent_name if d.part != "input" else None,
+            agent_name if d.part != "input" else None,
             d.status,
             d.status_source,
             d.error,
@@ -180,7 +188,7 @@ class Batch:
     def _answered_call(self, d: Description) -> Entry | None:
         """The call that an output belongs to. Calls without an id are answered first come first."""
         key = d.pairing_key if d.is_output and self.operation != "compact" else None
-        calls = self.state.open_calls.get(key) if key is not None else None
+        calls = self.state.path.open_calls.get(key) if key is not None else None
         if not calls:
             return None
         return self.state.path[calls[0] if d.call_id is None else calls[-1]]

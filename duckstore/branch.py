@@ -11,7 +11,7 @@ from typing import Literal
 
 from duckstore.schema import OPEN_END
 
-__all__ = ["Branch", "Kind", "Stretch"]
+__all__ = ["Branch", "Kind", "Stretch", "common_length"]
 
 Kind = Literal["root", "edit", "regenerate", "fork", "compact"]
 """Why a branch began."""
@@ -46,6 +46,13 @@ class Branch:
     end: int = OPEN_END
     """The last position that is visible, where the path was cut."""
     lineage: list[Stretch] = field(default_factory=list)
+    is_deleted: bool = False
+    """Whether it was taken off the list of branches. Its items stay stored, superseded."""
+
+    @property
+    def length(self) -> int:
+        """How many items its path has, where it was left."""
+        return min(self.end, self.tip)
 
     def stretches(self, start: int, end: int) -> list[Stretch]:
         """Where the items of its path from index `start` up to `end` stand, in path order.
@@ -64,3 +71,17 @@ class Branch:
     def archived(self, length: int) -> list[Stretch]:
         """What compactions took off the first `length` items of its path."""
         return [s for s in self.lineage if s.archived_at is not None and s.archived_at <= length]
+
+
+def common_length(one: Branch, one_length: int, other: Branch, other_length: int) -> int:
+    """How many items two paths have in common, from the start. Reads no item."""
+    common = 0
+    pairs = zip(one.stretches(0, one_length), other.stretches(0, other_length), strict=False)
+    for ours, theirs in pairs:
+        if replace(ours, last_position=0) != replace(theirs, last_position=0):
+            break
+        last = min(ours.last_position, theirs.last_position)
+        common = last + ours.position_offset
+        if ours.last_position != theirs.last_position:
+            break
+    return common

@@ -116,11 +116,12 @@ class Lane:
         """Have a change done."""
         return self._ask({"do": "run", "sync": command.sync}, command.body).head
 
-    def texts(self, session_id: str, limit: int | None) -> Texts:
-        """Ask for the latest raw items of a session's path."""
-        found = self._ask({"do": "texts", "session_id": session_id, "limit": limit})
-        count, is_exact = found.head
-        return Texts(wire.split_texts(found.body, count), is_exact)
+    def texts(self, session_id: str, limit: int | None, where: Mapping[str, Any] | None) -> Texts:
+        """Ask for the latest raw items of a session's path, or of another path of it."""
+        asked = {"do": "texts", "session_id": session_id, "limit": limit}
+        found = self._ask(asked if where is None else {**asked, "where": dict(where)})
+        count, is_exact, course = found.head
+        return Texts(wire.split_texts(found.body, count), is_exact, course)
 
     def tail(self, session_id: str, limit: int | None) -> Tail:
         """Ask for the latest items of a session's path with their ids."""

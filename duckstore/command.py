@@ -16,12 +16,12 @@ from typing import Any
 
 from duckstore import errors
 
-__all__ = ["Command", "Statement", "from_record"]
+__all__ = ["EPOCH", "Command", "Statement", "from_record"]
 
 Statement = tuple[str, list[Any]]
 Row = tuple[Any, ...]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encode = json.JSONEncoder(check_circular=False).encode
 
 
@@ -94,7 +94,7 @@ class Command:
     @property
     def created_at(self) -> datetime:
         """When it was done."""
-        return _EPOCH + timedelta(microseconds=self.created_us)
+        return EPOCH + timedelta(microseconds=self.created_us)
 
     def ids(self) -> Iterator[int]:
         """The ids that are its own."""
@@ -111,6 +111,8 @@ def from_record(number: int, record: bytes) -> Command:
         head, _, body = record.partition(b"\n")
         first_id, created_us = (int(part, 16) for part in head.split())
         command = Command.from_body(body)
+        if command.operation == "fork" and "position" in command.values:  # version 0.2.0 wrote it
+            command.values["at"] = {"position": command.values.pop("position")}
     except (ValueError, TypeError) as error:
         raise errors.DamagedStoreError(
             f"record {number} of the journal cannot be read ({error}): it was written by another "

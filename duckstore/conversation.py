@@ -7,20 +7,20 @@ that owns the store or in another one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from duckstore import errors
-from duckstore.access import Access
+from duckstore.branching import Reading
 from duckstore.command import Command
-from duckstore.encoding import decode, decode_all, encode_batch
+from duckstore.encoding import decode, encode_items
+from duckstore.handle import Target, where_of
 from duckstore.items import describe
-from duckstore.sessions import Texts
 from duckstore.telemetry import ResponseFacts
+from duckstore.turns import Turns
 
-__all__ = ["Conversation", "Facts", "Snapshot", "encode_items"]
+__all__ = ["Conversation", "Facts", "Snapshot"]
 
 Facts = Callable[[bool], ResponseFacts]
 """Asked, with whether a batch holds anything that a model made, for what else is known of it."""
@@ -36,33 +36,8 @@ class Snapshot:
     """Whether it reaches back to the start of the conversation."""
 
 
-class Conversation:
-    """The items of one session: read, append, pop, branch, compact, clear."""
-
-    def __init__(self, access: Access, session_id: str) -> None:
-        if not isinstance(session_id, str):
-            raise errors.ArgumentError(
-                f"session_id is {session_id!r}, a {type(session_id).__name__}: it must be a string"
-            )
-        try:
-            session_id.encode()
-        except UnicodeEncodeError as error:
-            raise errors.ArgumentError(
-                f"session_id {session_id!r} holds a lone surrogate, which no file can store"
-            ) from error
-        self._access = access
-        self.session_id = session_id
-
-    def _command(
-        self,
-        operation: str,
-        values: dict[str, Any] | None = None,
-        raws: Sequence[str] = (),
-        id_count: int = 1,
-    ) -> Command:
-        return Command(
-            operation, self.session_id, values or {}, raws, id_count, self._access.is_durable
-        )
+class Conversation(Turns):
+    """The items of one session: read, append, pop, compact, clear; and all of its branches."""
 
     def addition(self, items: Iterable[Any], facts: Facts | None = None) -> Command | None:
         """The command that appends one batch; None where there are no items.
@@ -75,8 +50,9 @@ class Conversation:
         if not raws:
             return None
         known = facts(_holds_response(batch, raws)) if facts is not None else None
-        # A key for a new session, a branch and a move where it was rewound, and the items.
-        return self._command("add", known.values() if known else None, raws, len(raws) + 3)
+        # Beside the items: a key for a new session, a branch and a move where it was rewound, or
+        # three moves, to a branch that was left and back.
+        return self._command("add", known.values() if known else None, raws, len(raws) + 4)
 
     def add(self, items: Iterable[Any], facts: Facts | None = None) -> None:
         """Append one batch: all of it or nothing.
@@ -93,28 +69,25 @@ class Conversation:
         if command is not None:
             self._access.run(command)
 
-    def items(self, limit: int | None = None) -> list[Any]:
-        """The latest `limit` items of the current path in order, decoded afresh.
+    def items(self, limit: int | None = None, branch: str | int | None = None) -> list[Any]:
+        """The latest `limit` items of the current path, or of a branch, in order, decoded afresh.
 
         None and negative limits mean all. Rows that are not JSON are left out and not counted.
+
+        Raises:
+            UnknownBranchError: The session has no such branch.
         """
-        items = self.decoded(self._access.texts(self.session_id, limit), limit)
-        if items is None:
-            items = self.decoded(self._access.texts(self.session_id, None), None) or []
-            items = items[max(len(items) - (limit or 0), 0) :]
-        return items
+        return self.read(limit, branch).items
 
-    def items_now(self, limit: int | None = None) -> list[Any] | None:
-        """The same, if it can be had without waiting for anything; None where it cannot."""
+    def read(self, limit: int | None = None, branch: str | int | None = None) -> Reading:
+        """The same, with what an agent that answers it must know."""
+        where = {"branch": branch} if branch is not None else None
+        return self._read(limit, where)
+
+    def read_now(self, limit: int | None = None) -> Reading | None:
+        """The current path, if it can be had without waiting for anything; None where it cannot."""
         found = self._access.texts_now(self.session_id, limit)
-        return self.decoded(found, limit) if found is not None else None
-
-    @staticmethod
-    def decoded(found: Texts, limit: int | None) -> list[Any] | None:
-        """Decode what was found; None where some of it is not JSON and more must be read."""
-        items = decode_all(found.raws, exact=found.is_exact)
-        is_part = limit is not None and limit >= 0
-        return None if is_part and len(items) < len(found.raws) else items
+        return self._decoded(found, limit) if found is not None else None
 
     def pop(self) -> Any:
         """Take the last readable item off the path and return it; None where there is none.
@@ -128,9 +101,30 @@ class Conversation:
         """Delete all items, branches and history for good. The session's own row stays."""
         self._access.run(self._command("clear"))
 
-    def purge(self) -> bool:
-        """Delete the session with everything that is stored of it. False where there was none."""
-        return bool(self._access.run(self._command("purge")))
+    def purge(self, item: Target | None = None) -> bool:
+        """Delete an item and all that follows it on any branch for good, or the whole session.
+
+        What follows a summary that a compaction made of the item follows it too. Every row is gone
+        at once, and its bytes when the file was written anew: see the README.
+
+        Args:
+            item: Anything that has an `item_id`; None for the session with all that is stored.
+
+        Returns:
+            Whether there was anything.
+
+        Raises:
+            ArgumentError: The session has no such item.
+        """
+        if item is None:
+            return bool(self._run("purge"))
+        where = where_of(item, name="item")
+        if "item" not in where:
+            raise errors.ArgumentError(
+                f"item is {item!r}: give something with an item_id, such as what find() returns"
+            )
+        self._run("purge_items", where)
+        return True
 
     def update(self, values: dict[str, str | None]) -> None:
         """Set columns of the session's own row, which is made if need be."""
@@ -188,59 +182,6 @@ class Conversation:
         raws = encode_items(items)
         values = {"replaced": replaced, "dropped": dropped}
         return bool(self._access.run(self._command("compact", values, raws, len(raws) + 3)))
-
-    def fork(self, name: str, position: int | None = None) -> int:
-        """Begin a branch after the first `position` items of the path and go there.
-
-        Returns:
-            The new branch's id.
-
-        Raises:
-            ArgumentError: The name is taken, or the path has no such position.
-        """
-        values = {"name": name, "position": position}
-        return int(self._access.run(self._command("fork", values, id_count=3)))
-
-    def switch(self, branch: str | int) -> None:
-        """Go to a branch, by name or id: the path is where that branch was left.
-
-        Raises:
-            ArgumentError: The session has no such branch.
-        """
-        self._access.run(self._command("switch", {"branch": branch}))
-
-
-MOST_DEPTH = 500
-"""How deeply an item may be nested: Python's json reads twice as much, from a shallow stack."""
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
-
-
-def encode_items(items: Iterable[Any]) -> list[str]:
-    """Encode items that are to be stored.
-
-    Raises:
-        ItemError: One is not JSON, or is nested too deeply to be read again.
-    """
-    raws = encode_batch(items)
-    for raw in raws:
-        if raw.count("[") + raw.count("{") > MOST_DEPTH and _depth(raw) > MOST_DEPTH:
-            raise errors.ItemError(
-                f"an item is nested too deeply: {MOST_DEPTH} levels are the most that can be read "
-                "again. Nothing of the batch was stored"
-            )
-    return raws
-
-
-def _depth(raw: str) -> int:
-    """How deeply the lists and objects of a JSON text are nested."""
-    depth = deepest = 0
-    for character in _STRINGS.sub("", raw):
-        if character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in "]}":
-            depth -= 1
-    return deepest
 
 
 def _holds_response(items: Iterable[Any], raws: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ file, which neither DuckDB's JSON type nor UTF-8 does.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -17,7 +18,12 @@ import orjson
 
 from duckstore.errors import ItemError
 
-__all__ = ["decode", "decode_all", "encode_batch", "is_exact", "readable"]
+__all__ = ["decode", "decode_all", "encode_batch", "encode_items", "is_exact", "readable"]
+
+
+MOST_DEPTH = 500
+"""How deeply an item may be nested: Python's json reads twice as much, from a shallow stack."""
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def encode_batch(items: Iterable[Any]) -> list[str]:
@@ -44,6 +50,34 @@ def encode_batch(items: Iterable[Any]) -> list[str]:
                 "stored; hand over only dicts, lists, strings, numbers, booleans and None"
             ) from error
     return texts
+
+
+def encode_items(items: Iterable[Any]) -> list[str]:
+    """Encode items that are to be stored.
+
+    Raises:
+        ItemError: One is not JSON, or is nested too deeply to be read again.
+    """
+    raws = encode_batch(items)
+    for raw in raws:
+        if raw.count("[") + raw.count("{") > MOST_DEPTH and _depth(raw) > MOST_DEPTH:
+            raise ItemError(
+                f"an item is nested too deeply: {MOST_DEPTH} levels are the most that can be read "
+                "again. Nothing of the batch was stored"
+            )
+    return raws
+
+
+def _depth(raw: str) -> int:
+    """How deeply the lists and objects of a JSON text are nested."""
+    depth = deepest = 0
+    for character in _STRINGS.sub("", raw):
+        if character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    return deepest
 
 
 def _dump_model(value: Any) -> Any:

@@ -28,9 +28,9 @@ from duckstore.failures import write_errors
 from duckstore.folding import Folding
 from duckstore.journal import Journal, journal_path
 from duckstore.opening import open_files, open_for_reading
-from duckstore.path import SessionState
 from duckstore.requests import Requests
 from duckstore.sessions import Sessions, Texts
+from duckstore.tree import SessionState
 
 if TYPE_CHECKING:
     import asyncio
@@ -164,11 +164,12 @@ class Engine:
             self.check_usable()
             self._begin_journal()
             number, next_id = self._number, self._next_id
-            self._moment = max(self._moment, time.time_ns() // 1000)
+            moment = max(self._moment + 1, time.time_ns() // 1000)
             records = []
             for command in commands:
-                number += 1
-                records.append(command.place(number, next_id, self._moment))
+                # No two changes have the same moment: a past state can be told by its time.
+                number, moment = number + 1, moment + 1
+                records.append(command.place(number, next_id, moment))
                 next_id += command.id_count
             if self._journal is not None:
                 with write_errors(self.path):
@@ -176,7 +177,7 @@ class Engine:
                         commands[0].number, records, sync=any(c.sync for c in commands)
                     )
                 faults.at("journal.synced")
-            self._number, self._next_id = number, next_id
+            self._number, self._next_id, self._moment = number, next_id, moment
             self._folding.add(commands)
 
     def _renew_journal(self) -> None:

@@ -15,6 +15,8 @@
     ├── ForkedError                    used in a forked child (also RuntimeError)
     ├── ItemError                      an item is not JSON (also TypeError)
     ├── ArgumentError                  an argument has a wrong value (also ValueError)
+    │   ├── UnknownBranchError         no branch of that name or id (also LookupError)
+    │   └── BranchNameError            a branch cannot have that name
     ├── QueryError                     a query cannot be run (also ValueError)
     │   ├── UnknownQueryError          no query of that name (also LookupError)
     │   ├── ParameterError             missing, unknown or wrongly typed parameter
@@ -32,6 +34,7 @@ from __future__ import annotations
 
 __all__ = [
     "ArgumentError",
+    "BranchNameError",
     "ClosedError",
     "DamagedStoreError",
     "DuckstoreError",
@@ -52,6 +55,7 @@ __all__ = [
     "StorePathError",
     "StoreReadOnlyError",
     "StoreWriteError",
+    "UnknownBranchError",
     "UnknownQueryError",
 ]
 
@@ -114,6 +118,14 @@ class ItemError(DuckstoreError, TypeError):
 
 class ArgumentError(DuckstoreError, ValueError):
     """An argument has a value that makes no sense here."""
+
+
+class UnknownBranchError(ArgumentError, LookupError):
+    """The session has no branch of that name or id."""
+
+
+class BranchNameError(ArgumentError):
+    """A branch cannot have that name: it is empty, or was used in this session."""
 
 
 class QueryError(DuckstoreError, ValueError):

@@ -19,7 +19,7 @@ from duckstore.breath import Breath
 from duckstore.command import Command
 from duckstore.committer import IDLE_SECONDS
 from duckstore.memory import Slot
-from duckstore.operations import FILE_OPERATIONS
+from duckstore.restore import StoredSessions
 from duckstore.sessions import Sessions
 from duckstore.storefile import StoreFile
 
@@ -253,13 +253,12 @@ class Folding:
             with self._file.transaction() as transaction:
                 breath = Breath(is_urgent=self._is_awaited())
                 transaction.breath = breath
+                stored = StoredSessions(transaction.cursor, transaction.flush)
                 for command, slot in batch:
                     if not command.is_applied:
                         with slot.lock:
                             if not command.is_applied:
-                                if command.operation in FILE_OPERATIONS:
-                                    transaction.flush()
-                                self._sessions.settle_until(slot, command, transaction.cursor)
+                                self._sessions.settle_until(slot, command, stored)
                     transaction.add(command)
                     breath.take()
                 transaction.finish(batch[-1][0].number)

@@ -26,8 +26,8 @@ from typing import IO, Any, cast
 from duckstore import errors
 from duckstore.access import Access
 from duckstore.command import Command
-from duckstore.conversation import Conversation, encode_items
-from duckstore.encoding import readable
+from duckstore.conversation import Conversation
+from duckstore.encoding import encode_items, readable
 from duckstore.operations import ALREADY, chains
 
 __all__ = ["ImportReport", "SkippedLine", "import_jsonl", "import_tree"]

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from duckstore.command import Command
-from duckstore.path import SessionState
+from duckstore.tree import SessionState
 
 __all__ = ["Memory", "Slot"]
 
@@ -49,7 +49,7 @@ class Slot:
     def size(self) -> int:
         """About how many bytes it takes."""
         if self.state is not None:
-            return PER_SESSION + self.state.byte_count
+            return PER_SESSION + self.state.path.byte_count
         texts = self.texts or ()
         return PER_SESSION + sum(map(len, texts)) + PER_ITEM * len(texts)
 

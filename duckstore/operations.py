@@ -1,8 +1,9 @@
 """What each command does to a session: the one place where a conversation changes.
 
-`apply` is a function of the command and the session's state alone, so that a replay of the journal
-gives the same rows. It checks before it changes: one that raises has changed nothing. The rows and
-statements that it leaves in the command are written to DuckDB later.
+`apply` is a function of the command and the session's state alone (with what the file has of it),
+so that a replay of the journal gives the same rows. It checks before it changes: one that raises
+has changed nothing. The rows and statements that it leaves in the command are written to DuckDB
+later. What makes a conversation take another course stands in `duckstore.edits`.
 """
 
 from __future__ import annotations
@@ -12,32 +13,27 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from duckstore import errors
+from duckstore import edits, errors
 from duckstore.batch import Entry, NewItem
 from duckstore.branch import Branch
 from duckstore.command import Command
 from duckstore.encoding import decode
 from duckstore.items import describe
-from duckstore.path import SessionState
+from duckstore.places import is_on_path
 from duckstore.schema import TABLES
 from duckstore.telemetry import ResponseFacts, Usage
+from duckstore.tree import NextId, SessionState, Stored
 
-__all__ = ["ALREADY", "FILE_OPERATIONS", "OPERATIONS", "GoTo", "apply", "chains", "new_items"]
-
-GoTo = Callable[[SessionState, Branch], None]
-"""Makes a branch the current one of a state, with its path as the file has it."""
-
-FILE_OPERATIONS = frozenset({"switch"})
-"""Operations that read the file: what the session did before must be folded first."""
+__all__ = ["ALREADY", "OPERATIONS", "apply", "chains", "needs_file", "new_items"]
 
 ALREADY = "is in the store already"
 
 
-def apply(command: Command, state: SessionState, go_to: GoTo) -> None:
+def apply(command: Command, state: SessionState, stored: Stored) -> None:
     """Do a command: change the state, and leave answer or error, rows and statements in it."""
     ids = command.ids()
     try:
-        command.answer = OPERATIONS[command.operation](command, state, ids.__next__, go_to)
+        command.answer = OPERATIONS[command.operation](command, state, ids.__next__, stored)
     except errors.DuckstoreError as error:
         command.error = error
     command.rows = dict(state.rows)
@@ -50,7 +46,24 @@ def apply(command: Command, state: SessionState, go_to: GoTo) -> None:
     command.is_applied = True
 
 
-NextId = Callable[[], int]
+def needs_file(command: Command, state: SessionState) -> bool:
+    """Whether a command asks the file: what the session did before must be folded first."""
+    values = command.values
+    match command.operation:
+        case "add":
+            return state.branch_of_course(values.get("course")) is not None
+        case "edit":
+            return not is_on_path(state, values["target"])
+        case "rewind":
+            return not is_on_path(state, values["to"])
+        case "fork":
+            return not is_on_path(state, values["at"])
+        case "switch" | "purge_items" | "usage":
+            return True
+        case "delete_branch":
+            return bool(values["force"])
+        case _:
+            return False
 
 
 def new_items(raws: Sequence[str]) -> list[NewItem]:
@@ -58,23 +71,56 @@ def new_items(raws: Sequence[str]) -> list[NewItem]:
     return [NewItem(raw, describe(decode(raw))) for raw in raws]
 
 
-def _add(command: Command, state: SessionState, next_id: NextId, go_to: GoTo) -> None:
+def _add(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> None:
     facts = ResponseFacts.of_values(command.values)
     state.create(next_id, command.created_at)
+    meant = state.branch_of_course(facts.course)
+    if meant is not None:
+        _add_elsewhere(command, state, meant, facts, next_id, stored)
+    else:
+        _append(command, state, facts, next_id)
+
+
+def _append(command: Command, state: SessionState, facts: ResponseFacts, next_id: NextId) -> None:
     response_ids = state.append(
         new_items(command.raws),
         next_id,
         command.created_at,
-        agent_name=facts.agent_name,
+        agent_names=facts.agent_name,
         is_live=facts.is_live,
     )
     if response_ids and facts.has_response_row:
         state.rows["response_rows"].append(facts.row(response_ids[-1], state.session_key))
 
 
-def _pop(command: Command, state: SessionState, next_id: NextId, go_to: GoTo) -> str | None:
+def _add_elsewhere(
+    command: Command,
+    state: SessionState,
+    branch: Branch,
+    facts: ResponseFacts,
+    next_id: NextId,
+    stored: Stored,
+) -> None:
+    """Append to the branch that an agent answers, which the conversation has left meanwhile."""
+    current, length = state.current, len(state.path)
+    came_from, was_deleted = state.here, branch.is_deleted
+    state.go_to(branch, branch.tip, stored)
+    state.move("switch", came_from, next_id, command.created_at)
+    _append(command, state, facts, next_id)
+    came_from = state.here
+    try:
+        state.go_to(current, length, stored)
+    except errors.DuckstoreError as error:
+        raise RuntimeError("the way back to the current branch was not found") from error
+    state.move("switch", came_from, next_id, command.created_at)
+    if was_deleted:
+        branch.is_deleted = True
+        state.move("delete", came_from, next_id, command.created_at)
+
+
+def _pop(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> str | None:
     """Take the last readable item off the path; returns its raw text."""
-    came_from = (state.current.branch_id, len(state.path))
+    came_from = state.here
     popped = None
     while state.path and popped is None:
         last = state.path[-1]
@@ -100,7 +146,7 @@ def _deletions_of(entry: Entry) -> list[tuple[str, list[Any]]]:
     ]
 
 
-def _clear(command: Command, state: SessionState, next_id: NextId, go_to: GoTo) -> None:
+def _clear(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> None:
     if not state.is_stored:
         return
     key = state.session_key
@@ -110,13 +156,13 @@ def _clear(command: Command, state: SessionState, next_id: NextId, go_to: GoTo) 
     command.statements.append(
         ("delete from branch_rows where session_key = ? and branch_id <> ?", [key, key])
     )
-    came_from = (state.current.branch_id, len(state.path))
+    came_from = state.here
     state.empty()
     state.renamed[key] = "main"
     state.move("clear", came_from, next_id, command.created_at)
 
 
-def _purge(command: Command, state: SessionState, next_id: NextId, go_to: GoTo) -> bool:
+def _purge(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> bool:
     if not state.is_stored:
         return False
     command.statements.extend(
@@ -126,7 +172,7 @@ def _purge(command: Command, state: SessionState, next_id: NextId, go_to: GoTo) 
     return True
 
 
-def _update(command: Command, state: SessionState, next_id: NextId, go_to: GoTo) -> None:
+def _update(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> None:
     if not state.is_stored:
         state.create(next_id, command.created_at, **command.values)
         return
@@ -137,7 +183,7 @@ def _update(command: Command, state: SessionState, next_id: NextId, go_to: GoTo)
     )
 
 
-def _compact(command: Command, state: SessionState, next_id: NextId, go_to: GoTo) -> bool:
+def _compact(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> bool:
     """Put items in the place of the end of the path, where it still is what the caller saw."""
     suffix, prefix = command.values["replaced"], command.values["dropped"]
     path_ids = [entry.item_id for entry in state.path]
@@ -152,36 +198,7 @@ def _compact(command: Command, state: SessionState, next_id: NextId, go_to: GoTo
     return True
 
 
-def _fork(command: Command, state: SessionState, next_id: NextId, go_to: GoTo) -> int:
-    name, position = command.values["name"], command.values["position"]
-    at = len(state.path) if position is None else position
-    if not 0 <= at <= len(state.path):
-        raise errors.ArgumentError(
-            f"position {at} is not on the path of session {state.session_id!r}, "
-            f"which has {len(state.path)} items"
-        )
-    if not name or any(branch.name == name for branch in state.branches.values()):
-        raise errors.ArgumentError(
-            f"session {state.session_id!r} has a branch named {name!r} already: choose another name"
-        )
-    state.create(next_id, command.created_at)
-    return state.fork(name, at, next_id, command.created_at).branch_id
-
-
-def _switch(command: Command, state: SessionState, next_id: NextId, go_to: GoTo) -> None:
-    branch = command.values["branch"]
-    target = next((b for b in state.branches.values() if branch in (b.branch_id, b.name)), None)
-    if target is None:
-        names = ", ".join(repr(b.name) for b in state.branches.values())
-        raise errors.ArgumentError(
-            f"session {state.session_id!r} has no branch {branch!r}; it has {names}"
-        )
-    came_from = (state.current.branch_id, len(state.path))
-    go_to(state, target)
-    state.move("switch", came_from, next_id, command.created_at)
-
-
-def _import(command: Command, state: SessionState, next_id: NextId, go_to: GoTo) -> None:
+def _import(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> None:
     if state.is_stored:
         raise errors.ImportFileError(f"session {state.session_id!r} {ALREADY}")
     values = command.values
@@ -225,7 +242,7 @@ def _end_at(
         path.append(entries[at])
         at = parents[at]
     state.current = homes[index] if index >= 0 else state.branches[state.session_key]
-    state.set_path(reversed(path))
+    state.path.replace(reversed(path))
 
 
 def _usage_rows(
@@ -246,15 +263,66 @@ def _usage_rows(
     ]
 
 
-OPERATIONS: dict[str, Callable[[Command, SessionState, NextId, GoTo], Any]] = {
+def _copy(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> None:
+    """Begin a session with the items of another one, which remembers where it came from."""
+    values = dict(command.values)
+    if state.is_stored:
+        raise errors.ArgumentError(
+            f"session {state.session_id!r} {ALREADY}: choose another session_id for the fork"
+        )
+    agent_names = values.pop("agent_names")
+    state.create(next_id, command.created_at, **values)
+    if command.raws:
+        state.append(
+            new_items(command.raws),
+            next_id,
+            command.created_at,
+            operation="fork",
+            agent_names=agent_names,
+        )
+
+
+def _usage(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> bool:
+    """Give the token usage of a run, that nobody saw grow, to its latest response."""
+    last = state.path.last
+    found = stored.response_without_usage(last.run_id) if last is not None else None
+    if found is None:
+        return False
+    response_id, is_first = found
+    facts = ResponseFacts.of_values(command.values)
+    if facts.usage is None:
+        return False
+    if is_first:
+        command.statements.append(
+            ("delete from response_rows where response_id = ?", [response_id])
+        )
+        state.rows["response_rows"].append(facts.row(response_id, state.session_key))
+        return True
+    names = Usage.__slots__
+    sums = ", ".join(f"{name} = coalesce({name}, 0) + ?" for name in names)
+    counts = [getattr(facts.usage, name) for name in names]
+    command.statements.append(
+        (f"update response_rows set {sums} where response_id = ?", [*counts, response_id])
+    )
+    return True
+
+
+OPERATIONS: dict[str, Callable[[Command, SessionState, NextId, Stored], Any]] = {
     "add": _add,
     "pop": _pop,
     "clear": _clear,
     "purge": _purge,
+    "purge_items": edits.purge_items,
     "update": _update,
     "compact": _compact,
-    "fork": _fork,
-    "switch": _switch,
+    "edit": edits.edit,
+    "rewind": edits.rewind,
+    "fork": edits.fork,
+    "switch": edits.switch,
+    "rename": edits.rename,
+    "delete_branch": edits.delete_branch,
+    "copy": _copy,
+    "usage": _usage,
     "import": _import,
 }
 """Every operation by name."""

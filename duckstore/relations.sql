@@ -25,6 +25,30 @@ from (
 )
 group by branch_id;
 
+-- One row per branch that was deleted, and not gone back to since. Its items stay, superseded.
+create or replace view deleted_branches as
+select
+    deletions.branch_id,
+    deletions.deleted_at,
+from (
+    select
+        from_branch_id as branch_id,
+        max(move_id) as move_id,
+        max(created_at) as deleted_at,
+    from move_rows
+    where operation = 'delete'
+    group by from_branch_id
+) as deletions
+left join (
+    select
+        to_branch_id as branch_id,
+        max(move_id) as move_id,
+    from move_rows
+    where to_branch_id is not null
+    group by to_branch_id
+) as returns on deletions.branch_id = returns.branch_id
+where deletions.move_id > coalesce(returns.move_id, 0);
+
 -- One row per session: the branch that its path is on.
 create or replace view current_branches as
 select
@@ -217,7 +241,8 @@ left join (
         order by is_current or is_archived desc, item_id desc
     ) = 1
 ) as outputs on calls.item_id = outputs.answers_item_id
-where calls.call_index is not null;
+-- What a session was forked with was called in the other one.
+where calls.call_index is not null and calls.operation <> 'fork';
 
 create or replace view responses as
 select
@@ -248,7 +273,7 @@ select
     heads.is_archived,
 from placed_items as heads
 left join response_rows on heads.item_id = response_rows.response_id
-where heads.response_id = heads.item_id;
+where heads.response_id = heads.item_id and heads.operation <> 'fork';
 
 create or replace view runs as
 with
@@ -280,7 +305,8 @@ spans as (
         count(*) filter (where response_id = item_id) as response_count,
         count(*) filter (where handoff_to is not null) as handoff_count,
     from placed_items
-    where operation <> 'compact'
+    -- What a compaction put there is no run, and the runs of a forked session's copy are another's.
+    where operation not in ('compact', 'fork')
     group by run_id
 ),
 
@@ -394,9 +420,11 @@ select
     branch_rows.kind,
     branch_rows.created_at,
     current_branches.branch_id is not null as is_current,
+    deleted_branches.deleted_at,
 from branch_rows
 inner join session_rows on branch_rows.session_key = session_rows.session_key
-left join current_branches on branch_rows.branch_id = current_branches.branch_id;
+left join current_branches on branch_rows.branch_id = current_branches.branch_id
+left join deleted_branches on branch_rows.branch_id = deleted_branches.branch_id;
 
 create or replace view branch_items as
 select
@@ -408,6 +436,7 @@ inner join item_rows
     on branch_stretches.source_branch_id = item_rows.branch_id
     and item_rows.position between branch_stretches.first_position
     and branch_stretches.last_position
+anti join deleted_branches on branch_stretches.branch_id = deleted_branches.branch_id
 where not branch_stretches.is_archived;
 
 create or replace view history as
@@ -550,7 +579,7 @@ left join (
         session_key,
         max(created_at) as updated_at,
         count(*) as item_count,
-        count(*) filter (where run_id = item_id) as run_count,
+        count(*) filter (where run_id = item_id and operation <> 'fork') as run_count,
         min(user_item_id) as user_item_id,
     from item_rows
     group by session_key

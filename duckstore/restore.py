@@ -7,19 +7,26 @@ DuckDB's zone maps skip the part of the file that is older than the session.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import duckdb
 
+from duckstore import errors
 from duckstore.batch import Entry
 from duckstore.branch import Branch, Stretch
+from duckstore.command import EPOCH
 from duckstore.items import TOOL_SEARCH_KEY
-from duckstore.path import SessionState
 from duckstore.schema import OPEN_END
 from duckstore.session_index import Place
+from duckstore.tree import SessionState, is_diversion
 
-__all__ = ["last_id", "load_path", "load_state", "load_texts"]
+__all__ = ["StoredSessions", "last_id", "load_state", "load_texts"]
+
+MOST_STRETCHES = 40
+"""A path of more stretches is read with all items of its session, and sorted out here."""
 
 
 def load_texts(cursor: duckdb.DuckDBPyConnection, place: Place) -> list[str]:
@@ -50,15 +57,18 @@ def load_state(
             return None
         place = Place(rows[0][0], OPEN_END, is_plain=False)
     key = place.session_key
+    diversions: list[tuple[int, int]] = []
     if place.is_plain:
         branch = Branch(key, "main", None, 0, "root", tip=0)
         branches, has_moved = {key: branch}, False
     else:
         branches = _load_branches(cursor, key)
-        current, has_moved = _follow_moves(cursor, key, branches)
+        current, has_moved, diversions = _follow_moves(cursor, key, branches)
         branch = branches[current]
-    state = SessionState(key, session_id, branches, branch, has_moved=has_moved)
-    state.set_path(load_path(cursor, key, branch, place.last_id))
+    state = SessionState(
+        key, session_id, branches, branch, has_moved=has_moved, diversions=diversions
+    )
+    state.path.replace(_load_path(cursor, key, branch, place.last_id))
     if len(branches) == 1 and branch.end == OPEN_END:
         branch.tip = len(state.path)
         state.answered = {e.answers_item_id: 1 for e in state.path if e.answers_item_id is not None}
@@ -96,25 +106,30 @@ def _load_branches(cursor: duckdb.DuckDBPyConnection, key: int) -> dict[int, Bra
 
 def _follow_moves(
     cursor: duckdb.DuckDBPyConnection, key: int, branches: dict[int, Branch]
-) -> tuple[int, bool]:
-    """Set where each branch ends. Returns the current one's id, and whether there are moves.
+) -> tuple[int, bool, list[tuple[int, int]]]:
+    """Set where each branch ends. Returns the current one's id, whether there are moves, and those
+    by which the conversation took another course.
 
     The views `branch_ends` and `current_branches` say the same; read plainly and followed here,
     the moves cost one short query instead of two aggregates.
     """
-    current, has_moved = key, False
-    for operation, from_id, to_id, end in cursor.execute(
-        "select operation, from_branch_id, to_branch_id, end_position"
-        " from move_rows where session_key = ? order by move_id",
+    current, has_moved, diversions = key, False, []
+    for move_id, operation, from_id, from_position, to_id, to_position, end in cursor.execute(
+        "select move_id, operation, from_branch_id, from_position, to_branch_id, to_position,"
+        " end_position from move_rows where session_key = ? order by move_id",
         [key],
     ).fetchall():
         has_moved = True
+        if is_diversion(operation, from_id, from_position, to_id, to_position):
+            diversions.append((move_id, from_id))
         if operation in ("edit", "regenerate", "compact") and from_id in branches:
             branches[from_id].end = OPEN_END
-        if to_id is not None:
+        if operation == "delete" and from_id in branches:
+            branches[from_id].is_deleted = True
+        if to_id in branches:  # another one's items were purged since
             current = to_id
-            branches[to_id].end = end
-    return current, has_moved
+            branches[to_id].end, branches[to_id].is_deleted = end, False
+    return current, has_moved, diversions
 
 
 def _load_tips(cursor: duckdb.DuckDBPyConnection, key: int, branches: dict[int, Branch]) -> None:
@@ -126,48 +141,98 @@ def _load_tips(cursor: duckdb.DuckDBPyConnection, key: int, branches: dict[int, 
         branches[branch_id].tip = tip
 
 
-def _load_answered(cursor: duckdb.DuckDBPyConnection, key: int) -> dict[int, int]:
+def _load_answered(
+    cursor: duckdb.DuckDBPyConnection, key: int, without: Mapping[int, int] | None = None
+) -> dict[int, int]:
+    left_out = list(without or ())
     return dict(
         cursor.execute(
-            "select answers_item_id, max(answer_number) from item_rows"
-            " where session_key = ? and item_id >= ? and answers_item_id is not null"
-            " group by answers_item_id",
-            [key, key],
+            """
+            select answers_item_id, max(answer_number)
+            from item_rows
+            left join (select unnest($branches) as branch_id, unnest($positions) as first_position)
+                as left_out on item_rows.branch_id = left_out.branch_id
+            where session_key = $key and item_id >= $key and answers_item_id is not null
+                and (first_position is null or position < first_position)
+            group by answers_item_id
+            """,
+            {
+                "key": key,
+                "branches": left_out,
+                "positions": [(without or {})[branch] for branch in left_out],
+            },
         ).fetchall()
     )
 
 
-def load_path(
+def _load_path(
     cursor: duckdb.DuckDBPyConnection, key: int, branch: Branch, last_id: int = OPEN_END
 ) -> list[Entry]:
     """The items of a branch's path, from the start to where the branch ends now."""
     stretches = [s for s in branch.lineage if s.archived_at is None]
     stretches.append(Stretch(branch.branch_id, branch.fork_position + 1, OPEN_END))
-    by_source = {s.source_branch_id: s for s in stretches}
+    if len(stretches) == 1:
+        stretches = [Stretch(branch.branch_id, 1, branch.end)]
+    entries = _load_entries(cursor, key, stretches, None, last_id)
+    return entries[: branch.end] if branch.end < len(entries) else entries
+
+
+_ENTRY_COLUMNS = """
+    item_id, branch_id, position, batch_id, run_id, turn_number, user_item_id,
+    answers_item_id, call_id, tool_name, part,
+    item_type, status, call_index, operation, item
+"""
+
+
+def _load_entries(
+    cursor: duckdb.DuckDBPyConnection,
+    key: int,
+    stretches: Sequence[Stretch],
+    before: Entry | None,
+    last_id: int = OPEN_END,
+) -> list[Entry]:
+    """The items of the stretches, in path order."""
+    entries: list[Entry] = []
+    for row in _load_rows(cursor, key, stretches, _ENTRY_COLUMNS, before, last_id):
+        entries.append(_entry(row, entries[-1] if entries else before))
+    return entries
+
+
+def _load_rows(
+    cursor: duckdb.DuckDBPyConnection,
+    key: int,
+    stretches: Sequence[Stretch],
+    columns: str,
+    before: Entry | None = None,
+    last_id: int = OPEN_END,
+) -> list[tuple[Any, ...]]:
+    """Columns of the items of some stretches, in path order.
+
+    `columns` begins with item_id, branch_id and position. Ids grow along a path: so those that
+    follow an entry are looked for above its id only.
+    """
+    first_id = before.item_id + 1 if before else key
+    values: list[Any] = [key, first_id, last_id]
+    condition = "true"
+    if 0 < len(stretches) <= MOST_STRETCHES:
+        condition = " or ".join(["branch_id = ? and position between ? and ?"] * len(stretches))
+        for stretch in stretches:
+            values += (stretch.source_branch_id, stretch.first_position, stretch.last_position)
     rows = cursor.execute(
-        """
-        select
-            item_id, branch_id, position, batch_id, run_id, turn_number, user_item_id,
-            answers_item_id, call_id, tool_name, part,
-            item_type, status, call_index, operation, item
-        from item_rows
-        where session_key = ? and item_id between ? and ?
-        """,
-        [key, key, last_id],
+        f"select {columns} from item_rows"
+        f" where session_key = ? and item_id between ? and ? and ({condition})",
+        values,
     ).fetchall()
+    by_source = {stretch.source_branch_id: stretch for stretch in stretches}
+    if len(by_source) < len(stretches):
+        raise KeyError(f"a path of session {key} shares two stretches of one branch")
     visible: list[tuple[int, tuple[Any, ...]]] = []
     for row in rows:
-        stretch = by_source.get(row[1])
-        if stretch is None or not stretch.first_position <= row[2] <= stretch.last_position:
-            continue
-        position = row[2] + stretch.position_offset
-        if position <= branch.end:
-            visible.append((position, row))
+        source = by_source.get(row[1])
+        if source is not None and source.first_position <= row[2] <= source.last_position:
+            visible.append((row[2] + source.position_offset, row))
     visible.sort(key=lambda pair: pair[0])
-    entries: list[Entry] = []
-    for _, row in visible:
-        entries.append(_entry(row, entries[-1] if entries else None))
-    return entries
+    return [row for _, row in visible]
 
 
 def _entry(row: Sequence[Any], before: Entry | None) -> Entry:
@@ -214,3 +279,152 @@ def last_id(cursor: duckdb.DuckDBPyConnection) -> int:
         """
     ).fetchall()
     return int(rows[0][0] or 0)
+
+
+class StoredSessions:
+    """What the file tells of sessions: see `duckstore.tree.Stored`."""
+
+    def __init__(
+        self, cursor: duckdb.DuckDBPyConnection | None, prepare: Callable[[], None] = lambda: None
+    ) -> None:
+        """With what to read, and what to call before, to have it see what was done just now."""
+        self._reader = cursor
+        self._prepare = prepare
+
+    @property
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        assert self._reader is not None  # noqa: S101
+        self._prepare()
+        return self._reader
+
+    def entries(
+        self, session_key: int, stretches: Sequence[Stretch], before: Entry | None
+    ) -> list[Entry]:
+        """The items of these stretches, in path order."""
+        if not stretches:
+            return []
+        with _told_apart():
+            return _load_entries(self._cursor, session_key, stretches, before)
+
+    def raws(self, session_key: int, stretches: Sequence[Stretch], last_id: int) -> list[str]:
+        """The raw items of these stretches that have no higher id, in path order."""
+        return [row[3] for row in self.columns(session_key, stretches, "item", last_id)]
+
+    def columns(
+        self, session_key: int, stretches: Sequence[Stretch], columns: str, last_id: int
+    ) -> list[tuple[Any, ...]]:
+        """item_id, branch_id, position and columns of these items, in path order."""
+        if not stretches:
+            return []
+        columns = f"item_id, branch_id, position, {columns}"
+        with _told_apart():
+            return _load_rows(self._cursor, session_key, stretches, columns, last_id=last_id)
+
+    def home(self, session_key: int, item_id: int) -> tuple[int, int] | None:
+        """The branch that an item was written on, and its position there."""
+        found: tuple[int, int] | None = self._row(
+            "select branch_id, position from item_rows where session_key = ? and item_id = ?",
+            [session_key, item_id],
+        )
+        return found
+
+    def head_at(self, session_key: int, moment: Mapping[str, int]) -> tuple[int, int, int] | None:
+        """Where the path was at a moment: the branch, its length, and the latest id of then.
+
+        Args:
+            session_key: The session.
+            moment: `{"history": history_id}` or `{"time": microseconds since 1970}`.
+
+        Returns:
+            None where the session had no history yet, or has no entry of that id. What was deleted
+            since is not counted.
+        """
+        bound: Any
+        if "history" in moment:
+            bound = moment["history"]
+            condition, moved = "batch_id = $2", "move_id = $2"
+        else:
+            bound = EPOCH + timedelta(microseconds=moment["time"])
+            condition = moved = "created_at <= $2"
+        found: tuple[int, int, int] | None = self._row(
+            f"""
+            with head as (
+                select branch_id, position, id
+                from (
+                    (
+                        select item_id as id, branch_id, position
+                        from item_rows
+                        where session_key = $1 and item_id >= $1 and {condition}
+                        order by item_id desc
+                        limit 1
+                    )
+                    union all
+                    (
+                        select move_id, to_branch_id, to_position
+                        from move_rows
+                        where session_key = $1 and {moved}
+                        order by move_id desc
+                        limit 1
+                    )
+                )
+                order by id desc
+                limit 1
+            )
+
+            -- Where items were deleted, others may have taken their positions since.
+            select
+                head.branch_id,
+                greatest(
+                    coalesce(max(item_rows.position), 0),
+                    least(head.position, coalesce(any_value(branch_rows.fork_position), 0))
+                ),
+                head.id
+            from head
+            left join branch_rows on head.branch_id = branch_rows.branch_id
+            left join item_rows
+                on item_rows.session_key = $1
+                and head.branch_id = item_rows.branch_id
+                and item_rows.position <= head.position
+                and item_rows.item_id <= head.id
+            group by head.branch_id, head.position, head.id
+            """,
+            [session_key, bound],
+        )
+        return found
+
+    def answered(self, session_key: int, without: Mapping[int, int]) -> dict[int, int]:
+        """How many outputs each call has, but for those from a position of a branch on."""
+        with _told_apart():
+            return _load_answered(self._cursor, session_key, without)
+
+    def response_without_usage(self, run_id: int) -> tuple[int, bool] | None:
+        """The latest response of a run without usage, or the latest, and whether it has none."""
+        found: tuple[int, bool] | None = self._row(
+            """
+            select item_rows.item_id, response_rows.total_tokens is null
+            from item_rows
+            left join response_rows on item_rows.item_id = response_rows.response_id
+            where item_rows.run_id = ? and item_rows.item_id = item_rows.response_id
+            order by 2 desc, 1 desc
+            limit 1
+            """,
+            [run_id],
+        )
+        return found
+
+    def _row(self, sql: str, values: list[Any]) -> Any:
+        with _told_apart():
+            rows = self._cursor.execute(sql, values).fetchall()
+        return rows[0] if rows else None
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Say of a branch that cannot be read what that means."""
+    try:
+        yield
+    except (duckdb.Error, KeyError) as error:
+        raise errors.DamagedStoreError(
+            f"a branch cannot be read from the file: {type(error).__name__}: {error}. Run "
+            "`duckstore check` on a copy of it"
+        ) from error

@@ -204,7 +204,7 @@ RULES: dict[str, str] = {
         select item_rows.session_key, concat('call ', item_id, ' counts ', count(tool_calls.id))
         from item_rows
         left join tool_calls on item_rows.item_id = tool_calls.id
-        where item_rows.call_index is not null
+        where item_rows.call_index is not null and item_rows.operation <> 'fork'
         group by item_rows.item_id, item_rows.session_key
         having count(tool_calls.id) <> 1
     """,

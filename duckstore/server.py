@@ -22,6 +22,7 @@ from duckstore.command import Command
 from duckstore.engine import Engine
 from duckstore.frames import statement_of
 from duckstore.guest import Guest, close_door, let_in, open_door
+from duckstore.lookback import texts_elsewhere
 from duckstore.operations import OPERATIONS
 from duckstore.ownership import Ownership, file_inode
 from duckstore.rows import fetch
@@ -201,8 +202,13 @@ class Server:
         return wire.ANSWER, self._engine.run(command), b""
 
     def _texts(self, guest: Guest, asked: Any, body: bytes) -> _Answer:
-        found = self._engine.texts(asked["session_id"], asked["limit"])
-        return wire.ANSWER, [len(found.raws), found.is_exact], wire.join_texts(found.raws)
+        session_id, limit, where = asked["session_id"], asked["limit"], asked.get("where")
+        if where is None:
+            found = self._engine.texts(session_id, limit)
+        else:
+            found = texts_elsewhere(self._engine, session_id, limit, where)
+        head = [len(found.raws), found.is_exact, found.course]
+        return wire.ANSWER, head, wire.join_texts(found.raws)
 
     def _tail(self, guest: Guest, asked: Any, body: bytes) -> _Answer:
         found = tail(self._engine, asked["session_id"], asked["limit"])

@@ -15,6 +15,7 @@ from duckstore.check import check_store
 from duckstore.copying import backup_store, compact_store
 from duckstore.engine import Engine
 from duckstore.export import export_parquet
+from duckstore.lookback import path_to, sides_of
 
 __all__ = ["TASKS", "Tail", "tail"]
 
@@ -62,5 +63,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "export": _export,
     "backup": _backup,
     "compact": _compact,
+    "path_to": path_to,
+    "sides_of": sides_of,
 }
 """What may take long, by name: each takes the engine and JSON values and returns one."""

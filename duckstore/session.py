@@ -3,8 +3,8 @@
 It implements the protocol of openai-agents 0.24 without inheriting from it, because importing the
 SDK costs seconds and a notebook or the command line that reads a store does not need it. What is
 in memory is read at once, an append waits for the store's own thread, and everything else runs the
-synchronous core in a worker thread. A change that was begun is waited for when its caller is
-cancelled, and only then is the cancellation raised, as the SDK's own sessions do.
+synchronous core in a worker thread. What a session does beyond the protocol stands in
+`duckstore.session_branches`.
 """
 
 from __future__ import annotations
@@ -15,28 +15,31 @@ from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from duckstore import errors
 from duckstore.access import Access
 from duckstore.conversation import Conversation
+from duckstore.database import MEMORY
 from duckstore.registry import acquire, release
+from duckstore.session_branches import SessionBranches
 from duckstore.settings import Settings
+from duckstore.waiting import finish, in_thread, to_the_end
 
 if TYPE_CHECKING:
-    import asyncio
-
     from agents.items import TResponseInputItem
     from agents.memory import SessionSettings
     from agents.run_context import RunContextWrapper
 
+    from duckstore.handle import Target
+
 __all__ = ["DuckDBSession"]
 
-_T = TypeVar("_T")
 
+class DuckDBSession(SessionBranches):
+    """A conversation that is kept in a DuckDB file.
 
-class DuckDBSession:
-    """A conversation that is kept in a DuckDB file. Drop-in for the SDK's `SQLiteSession`.
+    Drop-in for the SDK's `SQLiteSession` and `AdvancedSQLiteSession`.
 
     Args:
         session_id: Names the conversation. Any number of objects may stand for one.
@@ -120,15 +123,21 @@ class DuckDBSession:
     # The protocol ----------------------------------------------------------------------------
 
     async def get_items(
-        self, limit: int | None = None, *, wrapper: RunContextWrapper[Any] | None = None
+        self,
+        limit: int | None = None,
+        branch_id: str | int | None = None,
+        *,
+        wrapper: RunContextWrapper[Any] | None = None,
     ) -> list[TResponseInputItem]:
         """The latest `limit` items of the conversation, in order.
 
         Args:
             limit: How many. None means the session's default, a negative number all.
+            branch_id: Another branch than the current one, by name or id.
             wrapper: The run that reads, handed over by the Runner.
 
         Raises:
+            UnknownBranchError: The session has no such branch.
             ClosedError: The session was closed.
         """
         self._check_open()
@@ -137,10 +146,13 @@ class DuckDBSession:
         if limit is None and self._session_settings is not None:
             limit = self._session_settings.limit
         # What is in memory is read at once: a thread for it would take longer than the reading.
-        items = self._conversation.items_now(limit)
-        if items is None:
-            items = await _in_thread(partial(self._conversation.items, limit))
-        return items
+        reading = self._conversation.read_now(limit) if branch_id is None else None
+        if reading is None:
+            reading = await in_thread(partial(self._conversation.read, limit, branch_id))
+        if wrapper is not None:
+            # What this run adds later belongs where it read, wherever the session is by then.
+            self._access.observer.note_course(wrapper, self.session_id, reading.course)
+        return reading.items
 
     async def add_items(
         self,
@@ -164,7 +176,7 @@ class DuckDBSession:
             ClosedError: The session was closed.
         """
         self._check_open()
-        facts = partial(self._access.observer.facts, wrapper)
+        facts = partial(self._access.observer.facts, wrapper, self.session_id)
         command = self._conversation.addition(items, lambda has: facts(has_response=has))
         if command is None:
             return
@@ -172,9 +184,9 @@ class DuckDBSession:
 
         acknowledged = self._access.begin(command, asyncio.get_running_loop())
         if acknowledged is None:
-            await _finish(partial(self._access.run, command))
+            await finish(partial(self._access.run, command))
         else:
-            await _to_the_end(acknowledged)
+            await to_the_end(acknowledged)
 
     async def pop_item(
         self, *, wrapper: RunContextWrapper[Any] | None = None
@@ -189,7 +201,7 @@ class DuckDBSession:
             ClosedError: The session was closed.
         """
         self._check_open()
-        item: TResponseInputItem | None = await _finish(self._conversation.pop)
+        item: TResponseInputItem | None = await finish(self._conversation.pop)
         return item
 
     async def clear_session(self, *, wrapper: RunContextWrapper[Any] | None = None) -> None:
@@ -202,7 +214,16 @@ class DuckDBSession:
             ClosedError: The session was closed.
         """
         self._check_open()
-        await _finish(self._conversation.clear)
+        await finish(self._conversation.clear)
+
+    async def fork(self, new_session_id: str, *, at: Target | None = None) -> DuckDBSession:
+        """Begin a session of its own with what was said here; see `Branching.fork`."""
+        await self._change(partial(self._conversation.fork, new_session_id, at=at))
+        owns = self._owned_access is not None and self._access.path != MEMORY
+        access = acquire(self._access.path, self._access.settings) if owns else self._access
+        fork = DuckDBSession._of(access, new_session_id, self._session_settings)
+        fork._owned_access = access if owns else None
+        return fork
 
     def close(self) -> Awaitable[None]:
         """Close the session. Works plainly and awaited; a second call does nothing."""
@@ -240,12 +261,12 @@ class DuckDBSession:
         self._check_open()
         if self._is_transformed():
             return None
-        snapshot = await _in_thread(partial(self._conversation.snapshot, limit))
+        snapshot = await in_thread(partial(self._conversation.snapshot, limit))
         if snapshot is None:
             return None
 
         async def replace_suffix(start: int, output: list[Any]) -> bool:
-            return await _finish(
+            return await finish(
                 partial(self._conversation.replace_suffix, snapshot, start, output, prune_prefix)
             )
 
@@ -256,7 +277,7 @@ class DuckDBSession:
         self._check_open()
         if self._is_transformed():
             return False
-        await _finish(partial(self._conversation.replace_all, items))
+        await finish(partial(self._conversation.replace_all, items))
         return True
 
     def _is_transformed(self) -> bool:
@@ -281,33 +302,3 @@ class _Done:
     def __await__(self) -> Generator[Any, None, None]:
         return
         yield
-
-
-async def _in_thread(work: Callable[[], _T]) -> _T:
-    """Run a read in a worker thread."""
-    import asyncio  # whoever awaits has it; a program that only asks questions need not wait for it
-
-    return await asyncio.to_thread(work)
-
-
-async def _finish(work: Callable[[], _T]) -> _T:
-    """Run a change in a worker thread to its end, and be cancelled only after it."""
-    import asyncio
-
-    return await _to_the_end(asyncio.ensure_future(asyncio.to_thread(work)))
-
-
-async def _to_the_end(change: asyncio.Future[_T]) -> _T:
-    """Wait for a change that was begun, and be cancelled only after it."""
-    import asyncio
-
-    cancelled: asyncio.CancelledError | None = None
-    while not change.done():
-        try:
-            await asyncio.wait({change})
-        except asyncio.CancelledError as error:
-            cancelled = cancelled or error
-    if cancelled is not None:
-        change.exception()  # seen here: the cancellation is what the caller gets
-        raise cancelled
-    return change.result()

@@ -16,15 +16,14 @@ from functools import partial
 import duckdb
 
 from duckstore import errors
-from duckstore.branch import Branch
 from duckstore.command import Command
 from duckstore.encoding import is_exact
 from duckstore.memory import Memory, Slot
-from duckstore.operations import FILE_OPERATIONS, apply
-from duckstore.path import SessionState
-from duckstore.restore import load_path, load_state, load_texts
+from duckstore.operations import apply, needs_file
+from duckstore.restore import StoredSessions, load_state, load_texts
 from duckstore.session_index import Place, SessionIndex
 from duckstore.storefile import StoreFile
+from duckstore.tree import SessionState
 
 __all__ = ["Sessions", "Texts"]
 
@@ -41,6 +40,8 @@ class Texts:
     raws: list[str]
     is_exact: bool
     """Whether every number in them survives orjson."""
+    course: int = 0
+    """The latest move by which the conversation took another course; see `duckstore.tree`."""
 
 
 class Sessions:
@@ -112,35 +113,28 @@ class Sessions:
         if slot.state is None:
             self._load_state(slot)
         while slot.pending:
-            if slot.pending[0].operation in FILE_OPERATIONS:
+            assert slot.state is not None  # noqa: S101
+            if needs_file(slot.pending[0], slot.state):
                 return slot.pending[0]
-            self._apply(slot, None)
+            self._apply(slot, _NO_FILE)
         self.memory.count(slot)
         return None
 
-    def settle_until(self, slot: Slot, command: Command, cursor: duckdb.DuckDBPyConnection) -> None:
-        """Apply one command, and what lies before it. The file has all earlier ones by `cursor`."""
+    def settle_until(self, slot: Slot, command: Command, stored: StoredSessions) -> None:
+        """Apply one command, and what lies before it. The file has all earlier ones by `stored`."""
         if slot.state is None:
             self._load_state(slot)
         while not command.is_applied:
-            self._apply(slot, cursor)
+            self._apply(slot, stored)
         self.memory.count(slot)
 
-    def _apply(self, slot: Slot, cursor: duckdb.DuckDBPyConnection | None) -> None:
+    def _apply(self, slot: Slot, stored: StoredSessions) -> None:
         state, command = slot.state, slot.pending[0]
         assert state is not None  # noqa: S101
-
-        def go_to(changed: SessionState, branch: Branch) -> None:
-            assert cursor is not None  # noqa: S101
-            with self._damage(slot.session_id):
-                path = load_path(cursor, changed.session_key, branch)
-            changed.current = branch
-            changed.set_path(path)
-
         if slot.failure is not None:
             raise slot.failure
         try:
-            apply(command, state, go_to)
+            apply(command, state, stored)
         except BaseException as error:
             # The state may be half changed. The journal has the command, and keeps it.
             slot.failure = errors.StoreError(
@@ -226,6 +220,10 @@ class Sessions:
             ) from error
 
 
+_NO_FILE = StoredSessions(None)
+"""For commands that ask the file nothing."""
+
+
 def _only_adds(slot: Slot) -> bool:
     return all(command.operation == "add" for command in slot.pending)
 
@@ -240,4 +238,4 @@ def _latest(slot: Slot, limit: int | None) -> Texts:
         return Texts(texts[max(len(texts) - _most(limit), 0) :], slot.is_exact)
     path = slot.state.path
     raws = [entry.raw for entry in path[max(len(path) - _most(limit), 0) :]]
-    return Texts(raws, slot.state.is_exact)
+    return Texts(raws, path.is_exact, slot.state.course)

@@ -93,6 +93,8 @@ class ResponseFacts:
     group_id: str | None = None
     is_live: bool = False
     """Whether the batch comes from a running Runner."""
+    course: int | None = None
+    """The course of the conversation that the run read; see `duckstore.tree`."""
 
     def values(self) -> dict[str, Any]:
         """What is known, as JSON has it; `of_values` reads it back."""
@@ -105,7 +107,8 @@ class ResponseFacts:
             "group_id": self.group_id,
             "is_live": self.is_live,
         }
-        return {name: value for name, value in known.items() if value}
+        values = {name: value for name, value in known.items() if value}
+        return values if self.course is None else {**values, "course": self.course}
 
     @classmethod
     def of_values(cls, values: Mapping[str, Any]) -> ResponseFacts:
@@ -137,6 +140,7 @@ class RunObserver:
 
     def __init__(self) -> None:
         self._seen: weakref.WeakKeyDictionary[Any, Usage] = weakref.WeakKeyDictionary()
+        self._courses: weakref.WeakKeyDictionary[Any, dict[str, int]] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
 
     def notice(self, wrapper: Any) -> None:
@@ -148,11 +152,23 @@ class RunObserver:
             if wrapper not in self._seen:
                 self._seen[wrapper] = Usage.of(usage)
 
-    def facts(self, wrapper: Any, *, has_response: bool) -> ResponseFacts:
+    def note_course(self, wrapper: Any, session_id: str, course: int) -> None:
+        """Remember which course of a conversation a run has read."""
+        with self._lock:
+            self._courses.setdefault(wrapper, {})[session_id] = course
+
+    def has_seen(self, wrapper: Any) -> bool:
+        """Whether the usage of a run is counted: by its context, or by one that shares it."""
+        usage = getattr(wrapper, "usage", None)
+        with self._lock:
+            return any(getattr(seen, "usage", None) is usage for seen in self._seen)
+
+    def facts(self, wrapper: Any, session_id: str, *, has_response: bool) -> ResponseFacts:
         """What is known of the batch that is being added now.
 
         Args:
             wrapper: The SDK's run context, or None outside a run.
+            session_id: The session that it is added to.
             has_response: Whether the batch holds anything that a model made. Growth of the usage
                 is kept for the next batch that does.
         """
@@ -165,6 +181,7 @@ class RunObserver:
             workflow_name=workflow_name,
             group_id=group_id,
             is_live=wrapper is not None,
+            course=self._courses.get(wrapper, {}).get(session_id) if wrapper is not None else None,
         )
 
     def _growth(self, wrapper: Any, has_response: bool) -> Usage | None:

@@ -38,7 +38,7 @@ __all__ = [
     "unpack",
 ]
 
-VERSION = 1
+VERSION = 2
 
 ASK = b"Q"
 ANSWER = b"A"

@@ -83,7 +83,7 @@ def _forked(store: Store) -> None:
     """A branch by name that goes on beside the first; the path is back on the first."""
     talk = store.conversation("forked")
     talk.add([user("Tell a joke."), assistant("No.")])
-    talk.fork("second try", 1)
+    talk.branch("second try", at={"position": 1})
     talk.add([assistant("Knock knock.")])
     talk.switch("main")
 

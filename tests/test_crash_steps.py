@@ -106,7 +106,7 @@ def do(store: duckstore.Store, number: int, change: Change) -> None:
     elif kind == "pop":
         conversation.pop()
     elif kind == "fork":
-        conversation.fork(value, 1)
+        conversation.branch(value, at={"position": 1})
     elif kind == "switch":
         conversation.switch(value)
     else:

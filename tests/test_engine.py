@@ -65,7 +65,7 @@ def test_a_session_reads_its_own_changes_before_they_are_folded(
     conversation.add([output("c"), assistant("two")])
     assert conversation.items(1) == [assistant("two")]
     assert conversation.pop() == assistant("two")
-    assert conversation.fork("other", 1) > 0
+    assert conversation.branch("other", at={"position": 1}) > 0
     conversation.add([assistant("three")])
     assert conversation.items() == [user("one"), assistant("three")]
     assert engine_of(store)._folding.backlog > 0, "nothing of it needed the file"
@@ -190,7 +190,7 @@ store = duckstore.open({str(path)!r})
 one = store.conversation("one")
 one.add([{{"role": "user", "content": "a"}}, {{"role": "assistant", "content": "b"}}])
 store.conversation("none").items()
-branch = one.fork("other", 1)
+branch = one.branch("other", at={{"position": 1}})
 store.conversation("two").add(["x"])
 with store._access.engine.session("one") as state:
     print(branch, [entry.item_id for entry in state.path], flush=True)
@@ -234,7 +234,7 @@ def test_a_repeated_request_is_done_once(path: Path) -> None:
 
 def test_a_repeated_request_that_was_refused_is_refused_alike(path: Path) -> None:
     def fork() -> Command:
-        values = {"name": "main", "position": None}
+        values = {"name": "main", "at": None}
         return Command("fork", "s", values, id_count=3, request=("client", 1))
 
     messages = []
@@ -313,7 +313,7 @@ def test_sessions_are_found_by_the_index_wherever_they_lie(path: Path) -> None:
         for name in names:
             store.conversation(name).add([user(name), assistant("a")])
         store.conversation(names[7]).pop()
-        store.conversation(names[8]).fork("b", 1)
+        store.conversation(names[8]).branch("b", at={"position": 1})
         store.purge(names[9])
     with duckstore.open(path) as store:
         engine = engine_of(store)

@@ -64,7 +64,7 @@ def test_every_change_is_refused(stored: Path) -> None:
             lambda: conversation.add([user("two")]),
             conversation.pop,
             conversation.clear,
-            lambda: conversation.fork("b"),
+            lambda: conversation.branch("b"),
             lambda: store.purge("s"),
             lambda: store.update_session("s", title="t"),
             lambda: run(session.add_items([user("two")])),  # type: ignore[list-item]

@@ -162,6 +162,7 @@ COLUMNS = {
         kind VARCHAR
         created_at TIMESTAMPTZ
         is_current BOOLEAN
+        deleted_at TIMESTAMPTZ
     """,
     "branch_items": """
         branch_id BIGINT
@@ -535,7 +536,7 @@ def test_shared_history_is_counted_once(store: Store) -> None:
     talk = store.conversation("s")
     talk.add([user("go")])
     talk.add([call("a", "x"), output("x")], lambda has: facts("one", 10, 1))
-    talk.fork("other")
+    talk.branch("other")
     talk.add([assistant("done")], lambda has: facts("one", 20, 1))
     assert store.sql("select sum(total_tokens)::bigint from responses").item() == 32
     assert store.sql("select count(*) from tool_calls").item() == 1

@@ -29,7 +29,11 @@ def a_conversation(store: duckstore.Store) -> list[Any]:
     talk = store.conversation("talk")
     results: list[Any] = [talk.add([user("one"), assistant("two"), user("three")]), talk.items()]
     results += [talk.items(limit) for limit in (0, 1, 2, -1, 2**80)]
-    results += [talk.pop(), talk.fork("other", 1), talk.add(["x", None, 2**80, {"a": [1.5]}])]
+    results += [
+        talk.pop(),
+        talk.branch("other", at={"position": 1}),
+        talk.add(["x", None, 2**80, {"a": [1.5]}]),
+    ]
     results += [talk.items(), talk.switch("main"), talk.items(), talk.switch("other")]
     snapshot = talk.snapshot(2)
     assert snapshot is not None

@@ -2,15 +2,20 @@
 
 The model keeps every branch as a plain list of items with the number of them that are visible.
 It knows the promises (nothing is overwritten, an append after a pop begins an alternative that
-takes over the name, what a compaction replaces is archived) and none of the code that keeps them.
+takes over the name, what a compaction replaces is archived, every past state can be read) and none
+of the code that keeps them. Two session objects and the synchronous core take turns.
 """
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import tempfile
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +34,7 @@ from hypothesis.stateful import (
 import duckstore
 from duckstore import errors
 from duckstore.restore import load_state
+from duckstore.telemetry import ResponseFacts
 from tests.samples import assistant, call, output, user
 
 SESSIONS = ("first", "second")
@@ -52,6 +58,7 @@ MAKERS: dict[str, Callable[[], dict[str, Any]]] = {
 CALLS = {"call a", "call b", "call without id", "hosted call", "search"}
 ANSWERS = {"output a": "call a", "output b": "call b", "search output": "search"}
 INPUTS = {"user", "system", "unknown"}
+MESSAGES = {"user", "system", "assistant"}
 BATCHES = st.lists(st.sampled_from(sorted(MAKERS)), min_size=0, max_size=5)
 
 
@@ -63,6 +70,8 @@ class Item:
     kind: str
     is_compacted: bool = False
     answers: Item | None = None
+    parent: Item | None = None
+    home: Line | None = None
 
     @property
     def value(self) -> dict[str, Any]:
@@ -77,6 +86,7 @@ class Line:
     visible: int
     kind: str
     archived: list[tuple[Item, int]] = field(default_factory=list)
+    is_deleted: bool = False
 
     @property
     def path(self) -> list[Item]:
@@ -84,6 +94,20 @@ class Line:
 
     def archived_below(self, length: int) -> list[tuple[Item, int]]:
         return [(item, at) for item, at in self.archived if at <= length]
+
+    def holds(self, items: Iterable[Item]) -> bool:
+        """Whether any of these items is on it, or was taken off it by a compaction."""
+        return not {*self.items, *(item for item, _ in self.archived)}.isdisjoint(items)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a session was once, and how that moment is called."""
+
+    history_id: int
+    moment: datetime
+    line: Line
+    items: list[Item]
 
 
 class Model:
@@ -93,11 +117,17 @@ class Model:
         self.stored: list[Item] = []
         self.current = Line([], 0, "root")
         self.branches: dict[str, Line] = {"main": self.current}
+        self.diversions: list[Line] = []
+        """The branches that were left by calls that changed the course, in order."""
+        self.states: list[State] = []
+
+    def name_of(self, line: Line) -> str:
+        return next(name for name, branch in self.branches.items() if branch is line)
 
     def begin(self, kind: str, path: list[Item], archived: list[tuple[Item, int]]) -> None:
         """Begin a branch that takes the place of the current one."""
         replaced = self.current
-        name = next(name for name, branch in self.branches.items() if branch is replaced)
+        name = self.name_of(replaced)
         number = 1
         while f"{name}~{number}" in self.branches:
             number += 1
@@ -113,12 +143,31 @@ class Model:
             kind = "edit" if items[0].kind in INPUTS else "regenerate"
             self.begin(kind, here.path, here.archived_below(here.visible))
         for item in items:
-            item.answers = self._open_call(item)
-            self._put(item)
+            item.answers = self._open_call(item, self.current)
+            self._put(item, self.current)
 
-    def _open_call(self, output_item: Item) -> Item | None:
+    def add_later(self, items: list[Item], course: int) -> None:
+        """What an agent adds that read the session when its course had changed so many times."""
+        line = self.diversions[course] if course < len(self.diversions) else self.current
+        if line not in self.branches.values() or not items:
+            line = self.current
+        if line is self.current and line.visible == len(line.items):
+            self.add(items)
+            return
+        if course >= len(self.diversions):
+            self.add(items)
+            return
+        visible, line.visible = line.visible, len(line.items)
+        for item in items:
+            item.answers = self._open_call(item, line)
+            self._put(item, line)
+        if line is self.current:
+            line.visible = visible
+        self.diversions += [self.current, line] if line is not self.current else [line, line]
+
+    def _open_call(self, output_item: Item, line: Line) -> Item | None:
         """The latest unanswered call with the output's id; searches are answered in order."""
-        path = [item for item in self.current.path if not item.is_compacted]
+        path = [item for item in line.path if not item.is_compacted]
         answered = {item.answers for item in path}
         kind = ANSWERS.get(output_item.kind)
         calls = [item for item in path if item.kind == kind and item not in answered]
@@ -126,9 +175,10 @@ class Model:
             return None
         return calls[0] if kind == "search" else calls[-1]
 
-    def _put(self, item: Item) -> None:
-        self.current.items.append(item)
-        self.current.visible += 1
+    def _put(self, item: Item, line: Line) -> None:
+        item.parent, item.home = (line.path[-1] if line.path else None), line
+        line.items.append(item)
+        line.visible += 1
         self.stored.append(item)
 
     def pop(self, keep: bool) -> Item | None:
@@ -137,9 +187,7 @@ class Model:
             return None
         last = here.path[-1]
         elsewhere = any(
-            last in branch.items or any(last is item for item, _ in branch.archived)
-            for branch in self.branches.values()
-            if branch is not here
+            branch.holds([last]) for branch in self.branches.values() if branch is not here
         )
         here.visible -= 1
         if not keep and here.visible == len(here.items) - 1 and not elsewhere:
@@ -159,13 +207,67 @@ class Model:
         self.begin("compact", kept, archived)
         for item in items:
             item.is_compacted = True
-            self._put(item)
+            self._put(item, self.current)
 
-    def fork(self, name: str, position: int) -> None:
-        here = self.current
-        path = here.path[:position]
-        self.current = Line(list(path), position, "fork", here.archived_below(position))
+    def place_of(self, item: Item) -> tuple[Line, int]:
+        """The branch on which an item is meant, and how many items are before and with it."""
+        line = self.current if item in self.current.path else item.home
+        assert line is not None
+        return line, line.items.index(item) + 1
+
+    def edit(self, target: Item, new: Item) -> None:
+        line, length = self.place_of(target)
+        if line is not self.current or length > self.current.visible:
+            self.go_to(line, length - 1)
+        else:
+            self.diversions.append(self.current)
+        line.visible = length - 1
+        kind = "edit" if new.kind in INPUTS else "regenerate"
+        self.begin(kind, line.path, line.archived_below(line.visible))
+        self._put(new, self.current)
+
+    def go_to(self, line: Line, length: int) -> None:
+        """End the path at a place of a branch."""
+        length = min(length, len(line.items))
+        if line is self.current and length == line.visible:
+            return
+        self.diversions.append(self.current)
+        self.current, line.visible, line.is_deleted = line, length, False
+
+    def fork(self, name: str, line: Line, length: int) -> None:
+        self.diversions.append(self.current)
+        path = line.items[:length]
+        self.current = Line(path, len(path), "fork", line.archived_below(length))
         self.branches[name] = self.current
+
+    def rename(self, name: str, new_name: str) -> None:
+        self.branches = {
+            new_name if label == name else label: line for label, line in self.branches.items()
+        }
+
+    def purge(self, item: Item) -> None:
+        home = item.home
+        assert home is not None
+        at = home.items.index(item)
+        following = home.items[at:]
+        gone = {
+            line for line in self.branches.values() if line is not home and line.holds(following)
+        }
+        deleted = {i for i in self.stored if i.home in gone} | set(following)
+        home.items = home.items[:at]
+        home.visible = min(home.visible, at)
+        if self.current in gone:
+            self.current, home.visible, home.is_deleted = home, at, False
+        if self.branches.get("main") in gone:
+            self.rename(self.name_of(home), "main")
+        self.branches = {n: line for n, line in self.branches.items() if line not in gone}
+        self.stored = [i for i in self.stored if i not in deleted]
+        self.diversions = [line for line in self.diversions if line not in gone]
+        self.states = [
+            state
+            for state in self.states
+            if state.line not in gone and deleted.isdisjoint(state.items)
+        ]
 
     def outputs_of(self, asked: Item) -> list[Item]:
         """The outputs of a call; what stands on the current path, or was archived there, first."""
@@ -176,14 +278,17 @@ class Model:
 
 
 class Tree(RuleBasedStateMachine):
-    """Two sessions of one store, changed in every way there is."""
+    """Two sessions of one store, changed in every way there is, by several objects of each."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "tree.duckdb"
+        self.loop = asyncio.new_event_loop()
         self.models = {name: Model() for name in SESSIONS}
         self.stored_sessions: set[str] = set()
-        self.number = 0
+        self.readers: list[tuple[str, Any, int, Model]] = []
+        self.number = self.turn = 0
 
     @initialize(keep=st.booleans())
     def open(self, keep: bool) -> None:
@@ -191,13 +296,45 @@ class Tree(RuleBasedStateMachine):
         self._open()
 
     def _open(self) -> None:
-        path = Path(self.folder.name) / "tree.duckdb"
-        self.store = duckstore.open(path, keep_popped=self.keep)
+        self.store = duckstore.open(self.path, keep_popped=self.keep)
+        self.objects = {
+            name: [
+                self.store.conversation(name),
+                self.store.session(name),
+                duckstore.DuckDBSession(name, self.path, keep_popped=self.keep),
+            ]
+            for name in SESSIONS
+        }
+
+    def _close(self) -> None:
+        for _, _, own in self.objects.values():
+            own.close()
+        self.store.close()
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
-            self.store.close()
+            self._close()
+        self.loop.close()
         self.folder.cleanup()
+
+    def act(self, name: str, method: str, *values: Any, **more: Any) -> Any:
+        """Call a method of a session, each time of another of its objects."""
+        self.turn += 1
+        done = getattr(self.objects[name][self.turn % 3], method)(*values, **more)
+        return self.loop.run_until_complete(done) if inspect.isawaitable(done) else done
+
+    def _id_of(self, item: Item) -> dict[str, int]:
+        """An item as calls name it."""
+        ((item_id,),) = self._rows(
+            "select item_id from items where json_extract(item, '$.number')::bigint = ?",
+            item.number,
+        )
+        return {"item_id": item_id}
+
+    def _stored(self, name: str, which: int, kinds: set[str] | None = None) -> Item | None:
+        """One of the items that a session has, on any path."""
+        found = [i for i in self.models[name].stored if kinds is None or i.kind in kinds]
+        return found[which % len(found)] if found else None
 
     def _new(self, kinds: list[str]) -> list[Item]:
         made = []
@@ -211,7 +348,7 @@ class Tree(RuleBasedStateMachine):
     @rule(name=st.sampled_from(SESSIONS), kinds=BATCHES)
     def add(self, name: str, kinds: list[str]) -> None:
         items = self._new(kinds)
-        self.store.conversation(name).add([item.value for item in items])
+        self.act(name, "add" if self.turn % 3 == 2 else "add_items", [item.value for item in items])
         self.models[name].add(items)
         if items:
             self.stored_sessions.add(name)
@@ -219,7 +356,7 @@ class Tree(RuleBasedStateMachine):
     @rule(name=st.sampled_from(SESSIONS), count=st.integers(1, 4))
     def pop(self, name: str, count: int) -> None:
         for _ in range(count):
-            popped = self.store.conversation(name).pop()
+            popped = self.act(name, "pop" if self.turn % 3 == 2 else "pop_item")
             expected = self.models[name].pop(self.keep)
             assert popped == (expected.value if expected else None)
 
@@ -275,16 +412,84 @@ class Tree(RuleBasedStateMachine):
         self.stored_sessions.add(name)
 
     @rule(name=st.sampled_from(SESSIONS), label=st.sampled_from("xyz"), at=st.integers(-1, 8))
-    def fork(self, name: str, label: str, at: int) -> None:
-        conversation, model = self.store.conversation(name), self.models[name]
+    def branch(self, name: str, label: str, at: int) -> None:
+        model = self.models[name]
         position = model.current.visible if at == 8 else at
+        place = None if at == 8 else {"position": position}
         if label in model.branches or not 0 <= position <= model.current.visible:
             with pytest.raises(errors.ArgumentError):
-                conversation.fork(label, position)
+                self.act(name, "branch", label, at=place)
             return
-        conversation.fork(label, None if at == 8 else position)
-        model.fork(label, position)
+        self.act(name, "branch", label, at=place)
+        model.fork(label, model.current, position)
         self.stored_sessions.add(name)
+
+    @rule(name=st.sampled_from(SESSIONS), label=st.sampled_from("uvw"), which=st.integers(0, 30))
+    def branch_at_item(self, name: str, label: str, which: int) -> None:
+        model, item = self.models[name], self._stored(name, which)
+        if item is None or label in model.branches:
+            return
+        self.act(name, "branch", label, at=self._id_of(item))
+        model.fork(label, *model.place_of(item))
+
+    @rule(name=st.sampled_from(SESSIONS), which=st.integers(0, 30))
+    def edit(self, name: str, which: int) -> None:
+        target = self._stored(name, which, MESSAGES)
+        if target is None:
+            return
+        (new,) = self._new([target.kind])
+        item_id = self.act(name, "edit", self._id_of(target), new.value)
+        self.models[name].edit(target, new)
+        assert self._id_of(new) == {"item_id": item_id}
+
+    @rule(name=st.sampled_from(SESSIONS), which=st.integers(0, 30))
+    def edit_turn(self, name: str, which: int) -> None:
+        """A number means the first thing that the user said in that run."""
+        turns = self._rows(
+            "select items.turn_number, first(item order by item_id) from items"
+            " where session_id = ? and is_current and role = 'user' and item_type = 'message'"
+            " and operation <> 'compact' group by all order by all",
+            name,
+        )
+        path = {item.number: item for item in self.models[name].current.path}
+        if not turns or any(item.is_compacted for item in path.values()):
+            return
+        turn_number, raw = turns[which % len(turns)]
+        (new,) = self._new(["user"])
+        self.act(name, "edit", turn_number, new.value)
+        self.models[name].edit(path[json.loads(raw)["number"]], new)
+
+    @rule(name=st.sampled_from(SESSIONS), which=st.integers(0, 30))
+    def rewind_to_item(self, name: str, which: int) -> None:
+        item = self._stored(name, which)
+        if item is not None:
+            self.act(name, "rewind", self._id_of(item))
+            self.models[name].go_to(*self.models[name].place_of(item))
+
+    @rule(name=st.sampled_from(SESSIONS), which=st.integers(0, 30), by_time=st.booleans())
+    def rewind_to_moment(self, name: str, which: int, by_time: bool) -> None:
+        model = self.models[name]
+        states = [s for s in model.states if set(model.stored) >= set(s.items)]
+        if states:
+            state = states[which % len(states)]
+            moment = state.moment if by_time else {"history_id": state.history_id}
+            self.act(name, "rewind", moment)
+            model.go_to(state.line, len(state.items))
+
+    @rule(name=st.sampled_from(SESSIONS))
+    def regenerate(self, name: str) -> None:
+        model = self.models[name]
+        path = model.current.path
+        asked = [index for index, item in enumerate(path) if item.kind == "user"]
+        if not asked:
+            with pytest.raises(errors.ArgumentError, match="no user message"):
+                self.act(name, "regenerate")
+            return
+        end = asked[-1] + 1
+        while end < len(path) and path[end].kind in INPUTS:
+            end += 1
+        self.act(name, "regenerate")
+        model.go_to(model.current, end)
 
     @rule(name=st.sampled_from(SESSIONS), which=st.integers(0, 20), by_id=st.booleans())
     def switch(self, name: str, which: int, by_id: bool) -> None:
@@ -297,17 +502,108 @@ class Tree(RuleBasedStateMachine):
             ((target,),) = self._rows(
                 "select branch_id from branches where session_id = ? and name = ?", name, label
             )
-        self.store.conversation(name).switch(target)
-        model.current = model.branches[label]
+        if model.branches[label].is_deleted:
+            with pytest.raises(errors.UnknownBranchError):
+                self.act(name, "switch", target)
+            return
+        self.act(name, "switch", target)
+        model.go_to(model.branches[label], model.branches[label].visible)
 
     @rule(name=st.sampled_from(SESSIONS))
     def switch_nowhere(self, name: str) -> None:
-        with pytest.raises(errors.ArgumentError, match="no branch 'nowhere'"):
-            self.store.conversation(name).switch("nowhere")
+        with pytest.raises(errors.ArgumentError, match="Branch 'nowhere' does not exist"):
+            self.act(name, "switch", "nowhere")
+
+    @rule(name=st.sampled_from(SESSIONS), which=st.integers(0, 20), label=st.sampled_from("xpq"))
+    def rename(self, name: str, which: int, label: str) -> None:
+        model = self.models[name]
+        living = sorted(n for n, line in model.branches.items() if not line.is_deleted)
+        if name not in self.stored_sessions:
+            return
+        old = living[which % len(living)]
+        if label in model.branches and label != old:
+            with pytest.raises(errors.BranchNameError):
+                self.act(name, "rename", old, label)
+            return
+        self.act(name, "rename", old, label)
+        model.rename(old, label)
+
+    @rule(name=st.sampled_from(SESSIONS), which=st.integers(0, 20), force=st.booleans())
+    def delete_branch(self, name: str, which: int, force: bool) -> None:
+        model = self.models[name]
+        label = sorted(model.branches)[which % len(model.branches)]
+        line, main = model.branches[label], model.branches.get("main")
+        is_current = line is model.current
+        there_is_main = main is not None and not main.is_deleted
+        refused = label == "main" or line.is_deleted or (is_current and not force)
+        if name not in self.stored_sessions:
+            return
+        if refused or (is_current and not there_is_main):
+            with pytest.raises(errors.ArgumentError):
+                self.act(name, "delete_branch", label, force)
+            return
+        self.act(name, "delete_branch", label, force)
+        if is_current:
+            assert main is not None
+            model.go_to(main, main.visible)
+        line.is_deleted = True
+
+    @rule(name=st.sampled_from(SESSIONS))
+    def an_agent_reads(self, name: str) -> None:
+        """It will add what it has to say later."""
+        course = self.objects[name][0].read().course
+        model = self.models[name]
+        self.readers = [*self.readers[-3:], (name, course, len(model.diversions), model)]
+
+    @precondition(lambda self: self.readers)
+    @rule(which=st.integers(0, 3), kinds=BATCHES)
+    def an_agent_adds(self, which: int, kinds: list[str]) -> None:
+        """What it says goes to the branch that it answers, wherever the session is by then."""
+        name, course, diversions, model = self.readers[which % len(self.readers)]
+        if model is not self.models[name] or len(model.diversions) < diversions:
+            return  # cleared, or purged, since
+        items = self._new(kinds)
+        facts = ResponseFacts(course=course)
+        self.objects[name][0].add([item.value for item in items], lambda has: facts)
+        model.add_later(items, diversions)
+        if items:
+            self.stored_sessions.add(name)
+
+    @rule(name=st.sampled_from(SESSIONS), label=st.sampled_from("rst"), kinds=BATCHES)
+    def two_at_once(self, name: str, label: str, kinds: list[str]) -> None:
+        """They act in the order that the history has: both orders are right."""
+        model, items = self.models[name], self._new(["user", *kinds])
+        if label in model.branches:
+            return
+        one, other = self.objects[name][1:]
+
+        async def both() -> None:
+            values: Any = [item.value for item in items]
+            await asyncio.gather(one.add_items(values), other.branch(label))
+
+        self.loop.run_until_complete(both())
+        ((branch_id,),) = self._rows(
+            "select branch_id from branches where session_id = ? and name = ?", name, label
+        )
+        if branch_id < self._id_of(items[0])["item_id"]:
+            model.fork(label, model.current, model.current.visible)
+            model.add(items)
+        else:
+            model.add(items)
+            model.fork(label, model.current, model.current.visible)
+        self.stored_sessions.add(name)
+
+    @rule(name=st.sampled_from(SESSIONS), which=st.integers(0, 30))
+    def purge_item(self, name: str, which: int) -> None:
+        item = self._stored(name, which)
+        if item is None or which % 3:  # not too often: it leaves little
+            return
+        self.act(name, "purge", self._id_of(item))
+        self.models[name].purge(item)
 
     @rule()
     def reopen(self) -> None:
-        self.store.close()
+        self._close()
         self._open()
 
     @rule(name=st.sampled_from(SESSIONS))
@@ -346,18 +642,97 @@ class Tree(RuleBasedStateMachine):
                     }
                     # An output without a call has no use for its key and is read without it.
                     assert differing <= ({"pairing_key"} if not ours.is_call else set())
-                assert {k: v for k, v in held.open_calls.items() if v} == {
-                    k: v for k, v in read.open_calls.items() if v
+                assert {k: v for k, v in held.path.open_calls.items() if v} == {
+                    k: v for k, v in read.path.open_calls.items() if v
                 }
                 assert held.current.branch_id == read.current.branch_id
                 assert held.branches == read.branches
-                assert held.byte_count == read.byte_count
+                assert held.path.byte_count == read.path.byte_count
 
     @invariant()
-    def the_session_is_the_model(self) -> None:
+    def every_object_shows_the_current_path(self) -> None:
         for name, model in self.models.items():
             expected = [item.value for item in model.current.path]
-            assert self.store.conversation(name).items() == expected
+            for thing in self.objects[name]:
+                read = getattr(thing, "items", None) or thing.get_items
+                found = read()
+                if inspect.isawaitable(found):
+                    found = self.loop.run_until_complete(found)
+                assert found == expected
+
+    @invariant()
+    def every_branch_can_be_read(self) -> None:
+        for name in self.stored_sessions:
+            model, conversation = self.models[name], self.store.conversation(name)
+            for label, line in model.branches.items():
+                if line.is_deleted:
+                    with pytest.raises(errors.UnknownBranchError):
+                        conversation.items(branch=label)
+                    continue
+                expected = [item.value for item in line.path]
+                assert conversation.items(branch=label) == expected
+                assert conversation.items(2, label) == expected[-2:]
+            found = {b.name: (b.kind, b.item_count, b.is_current) for b in conversation.branches()}
+            assert found == {
+                label: (line.kind, line.visible, line is model.current)
+                for label, line in model.branches.items()
+                if not line.is_deleted
+            }
+
+    @invariant()
+    def every_state_that_ever_was_can_be_read(self) -> None:
+        """Those that were deleted for good excepted."""
+        for name in self.stored_sessions:
+            model = self.models[name]
+            rows = self._rows(
+                "select history_id, created_at from history where session_id = ?"
+                " order by history_id desc limit 1",
+                name,
+            )
+            if not rows:
+                continue
+            last = model.states[-1].history_id if model.states else 0
+            (history_id, created_at) = rows[0]
+            if history_id != last:
+                path = model.current.path
+                model.states.append(State(history_id, created_at, model.current, path))
+            for state in model.states:
+                expected = [item.value for item in state.items if item in model.stored]
+                assert self.act(name, "at", state.moment) == expected
+                try:
+                    found = self.act(name, "at", {"history_id": state.history_id})
+                except errors.ArgumentError:
+                    assert len(expected) < len(state.items), "only what was deleted is not known"
+                else:
+                    assert found == expected
+
+    @invariant()
+    def alternatives_are_the_forks_of_the_tree(self) -> None:
+        for name in self.stored_sessions:
+            children = defaultdict(list)
+            for item in self.models[name].stored:
+                children[item.parent].append(item)
+            expected = [
+                [item.number for item in items] for items in children.values() if len(items) > 1
+            ]
+            ids = {
+                item_id: json.loads(raw)["number"]
+                for item_id, raw in self._rows(
+                    "select item_id, item from items where session_id = ?", name
+                )
+            }
+            found: list[list[int]] = []
+            for alternative in self.store.conversation(name).alternatives():
+                if alternative.rank == 1:
+                    found.append([])
+                found[-1].append(ids[alternative.item_id])
+            assert sorted(found) == sorted(expected)
+            points = self._rows(
+                "select count(distinct coalesce(item_before_id, 0)) from edit_points"
+                " where session_id = ?",
+                name,
+            )
+            assert points == [(len(expected),)]
 
     @invariant()
     def every_branch_shows_its_path(self) -> None:
@@ -380,7 +755,7 @@ class Tree(RuleBasedStateMachine):
             (session, name): (
                 branch.kind,
                 branch is model.current,
-                [item.value for item in branch.path],
+                [] if branch.is_deleted else [item.value for item in branch.path],
             )
             for session, model in self.models.items()
             if session in self.stored_sessions

@@ -62,7 +62,7 @@ def do(store: Any, conversation: Any, what: str, value: Any, seen: set[int]) -> 
         popped = conversation.pop()
         assert popped == value, (popped, value)
     elif what == "fork":
-        branch_id = conversation.fork(*value)
+        branch_id = conversation.branch(value[0], at={"position": value[1]})
         assert branch_id not in seen, f"branch {branch_id} was made before"
         seen.add(branch_id)
     else:

@@ -24,10 +24,10 @@ from agents.memory import SQLiteSession
 import duckstore
 from duckstore.encoding import encode_batch
 from duckstore.operations import new_items
-from duckstore.path import SessionState
 from duckstore.restore import last_id
 from duckstore.schema import TABLES
 from duckstore.telemetry import ResponseFacts, Usage
+from duckstore.tree import SessionState
 from tests.benchmarks.conversations import Add, Edit, Item, Step
 
 __all__ = ["FILLS", "duckstore_rows", "fill_advanced", "fill_duckstore", "fill_sqlite"]
@@ -75,7 +75,7 @@ class _Writer:
             new_items(encode_batch(new)),
             next_id,
             self.now,
-            agent_name=facts.agent_name,
+            agent_names=facts.agent_name,
             is_live=True,
         )
         if responses:

@@ -84,7 +84,7 @@ def test_a_fork_by_name(store: Store) -> None:
     """Both ways are alternatives, and the one the session is on is current."""
     talk = store.conversation("s")
     talk.add([user("Joke?"), assistant("No.")])
-    talk.fork("again", 1)
+    talk.branch("again", at={"position": 1})
     talk.add([assistant("Knock.")])
     assert rows(store) == [(2, "fork", 1, 2, False, "No."), (2, "fork", 2, 2, True, "Knock.")]
     talk.switch("main")
@@ -94,7 +94,7 @@ def test_a_fork_by_name(store: Store) -> None:
 def test_a_fork_without_items_is_no_alternative_yet(store: Store) -> None:
     talk = store.conversation("s")
     talk.add([user("Joke?"), assistant("No.")])
-    talk.fork("again", 1)
+    talk.branch("again", at={"position": 1})
     assert rows(store) == []
 
 

@@ -63,7 +63,7 @@ def test_shared_history_counts_once(store: Store) -> None:
     """A branch shares the calls before it: they are one call, however many branches see it."""
     talk = store.conversation("s")
     talk.add([user("go"), call("find", "1"), output("1"), assistant("a")])
-    talk.fork("other", 3)
+    talk.branch("other", at={"position": 3})
     talk.add([assistant("b")])
     assert rows(store) == [("find", 1, 1, 0, 0, 0)]
     assert rows(store, include_superseded=False) == [("find", 1, 1, 0, 0, 0)]

@@ -104,7 +104,7 @@ def test_a_fork_by_name(store: Store) -> None:
     """Only the branch that the session is on is shown, unless the others are asked for."""
     talk = store.conversation("s")
     talk.add([user("Joke?"), assistant("No."), user("Please."), assistant("Knock.")])
-    talk.fork("polite", 2)
+    talk.branch("polite", at={"position": 2})
     talk.add([user("Pretty please."), assistant("Who is there?")])
     assert rows(store) == [
         (1, "completed", "Joke?", "No.", []),

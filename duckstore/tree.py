@@ -1,0 +1,373 @@
+"""One session's tree in memory, and how it grows.
+
+A session is a tree of items and a pointer into it. `SessionState` holds the current path, the
+branches, and the rows of each change that has not been written yet. It knows nothing of DuckDB:
+methods change the state and add rows to `rows`, which the store writes in one transaction. After a
+failed write the state is thrown away and read again.
+
+The rules kept here:
+
+- An append goes on with the current branch only where the path ends at the branch's tip. After a
+  pop or a rewind the same append begins a new branch, which takes over the name; the branch that
+  it replaces keeps every item and gets a number after its name. Nothing is overwritten.
+- A compaction begins a branch as well. What it replaces is archived: off the path, but still part
+  of the conversation, unlike what an edit supersedes.
+- Every call that makes the conversation take another course (a switch, a fork, a rewind, an edit)
+  is remembered, so that what an agent says that is still at an earlier one goes to the branch
+  that it answers.
+
+How a batch is divided into runs, responses and tool calls is decided in `duckstore.batch`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from duckstore.batch import Batch, Entry, NewItem
+from duckstore.branch import Branch, Kind, Stretch, common_length
+from duckstore.path import Path
+from duckstore.schema import OPEN_END
+
+__all__ = ["NextId", "Place", "SessionState", "Stored"]
+
+Row = tuple[Any, ...]
+NextId = Callable[[], int]
+Place = tuple[Branch, int]
+"""A branch, and how many items of its path stand before the place."""
+
+
+class Stored(Protocol):
+    """What the file tells of a session. Everything that was done before is in it."""
+
+    def entries(
+        self, session_key: int, stretches: Sequence[Stretch], before: Entry | None
+    ) -> list[Entry]:
+        """The items of these stretches, in path order; `before` is the one that they follow."""
+
+    def home(self, session_key: int, item_id: int) -> tuple[int, int] | None:
+        """The branch that an item was written on, and its position there."""
+
+    def head_at(self, session_key: int, moment: Mapping[str, int]) -> tuple[int, int, int] | None:
+        """Where the path was at a moment: the branch, its length, and the latest id of then."""
+
+    def answered(self, session_key: int, without: Mapping[int, int]) -> dict[int, int]:
+        """How many outputs each call has, but for those from a position of a branch on."""
+
+    def response_without_usage(self, run_id: int) -> tuple[int, bool] | None:
+        """The response of a run that usage belongs to, and whether it has none yet."""
+
+
+@dataclass(slots=True)
+class SessionState:
+    """A session's branches and current path, and the rows not yet written."""
+
+    session_key: int
+    session_id: str
+    branches: dict[int, Branch]
+    current: Branch
+    path: Path = field(default_factory=Path)
+    rows: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    renamed: dict[int, str] = field(default_factory=dict)
+    answered: dict[int, int] = field(default_factory=dict)
+    """How many outputs each call has had, on any path, by the call's item id."""
+    diversions: list[tuple[int, int]] = field(default_factory=list)
+    """The moves by which the conversation took another course: their ids, and from which branch."""
+    has_moved: bool = False
+    """Whether its path was ever changed otherwise than by appending to it."""
+    is_stored: bool = True
+    """Whether the session's own row is in the file (or among `rows`)."""
+
+    @classmethod
+    def new(cls, session_id: str) -> SessionState:
+        """The state of a session that is not stored: its first branch and nothing on it.
+
+        It gets its key when it is created.
+        """
+        root = Branch(0, "main", None, 0, "root", tip=0)
+        return cls(0, session_id, {root.branch_id: root}, root, is_stored=False)
+
+    def create(
+        self,
+        next_id: NextId,
+        now: datetime,
+        *,
+        title: str | None = None,
+        user_id: str | None = None,
+        tags: str = "[]",
+        metadata: str = "{}",
+        source: str | None = None,
+        parent_session_id: str | None = None,
+        parent_item_id: int | None = None,
+    ) -> None:
+        """Leave the rows of the session itself, if it is not stored yet."""
+        if self.is_stored:
+            return
+        self.is_stored = True
+        self.session_key = self.current.branch_id = next_id()
+        self.branches = {self.session_key: self.current}
+        attributes = (title, user_id, tags, metadata, source)
+        self.rows["session_rows"].append(
+            (
+                *(self.session_key, self.session_id, now, *attributes),
+                *(parent_session_id, parent_item_id),
+            )
+        )
+        self.rows["branch_rows"].append(self.branch_row(self.current, now))
+
+    def unstore(self) -> None:
+        """Be as a session that was never stored."""
+        fresh = SessionState.new(self.session_id)
+        self.session_key, self.is_stored, self.has_moved = 0, False, False
+        self.branches, self.current, self.path = fresh.branches, fresh.current, fresh.path
+        self.answered, self.diversions = {}, []
+
+    def empty(self) -> None:
+        """Leave nothing but the first branch, without items."""
+        root = self.branches[self.session_key]
+        root.name, root.tip, root.end, root.is_deleted = "main", 0, OPEN_END, False
+        self.branches, self.current, self.path = {root.branch_id: root}, root, Path()
+        self.answered, self.diversions = {}, []
+
+    def name_after_current(self) -> None:
+        """Name the current branch "main" and the others after it, in the order they began."""
+        others = (b for b in self.branches.values() if b is not self.current)
+        self.current.name = self.renamed[self.current.branch_id] = "main"
+        for number, branch in enumerate(others, start=1):
+            branch.name = self.renamed[branch.branch_id] = f"main~{number}"
+
+    def branch_row(self, branch: Branch, now: datetime) -> Row:
+        """The row of `branch_rows` for a branch."""
+        return (
+            branch.branch_id,
+            self.session_key,
+            branch.name,
+            branch.parent_branch_id,
+            branch.fork_position,
+            branch.kind,
+            now,
+        )
+
+    # Where it is -----------------------------------------------------------------------------
+
+    @property
+    def here(self) -> tuple[int, int]:
+        """The current branch, and how many items the path has."""
+        return self.current.branch_id, len(self.path)
+
+    @property
+    def course(self) -> int:
+        """The latest move by which the conversation took another course; 0 where none did."""
+        return self.diversions[-1][0] if self.diversions else 0
+
+    def branch_of_course(self, course: int | None) -> Branch | None:
+        """The branch that an earlier course was on; None where what it adds belongs here."""
+        later = next((move for move in self.diversions if move[0] > (course or 0)), None)
+        if course is None or later is None:
+            return None
+        branch = self.branches.get(later[1])
+        at_tip = branch is self.current and len(self.path) == self.current.tip
+        return None if at_tip else branch
+
+    def move(
+        self, operation: str, came_from: tuple[int, int], next_id: NextId, now: datetime
+    ) -> None:
+        """Add the row of a change of the path: from where, to the current branch's head."""
+        self.has_moved = True
+        move = (next_id(), operation, *came_from, *self.here)
+        if is_diversion(*move[1:]):
+            self.diversions.append((move[0], came_from[0]))
+        self.rows["move_rows"].append(
+            (move[0], self.session_key, *move[1:], self.current.end, now),
+        )
+
+    def cut(self, length: int) -> None:
+        """Shorten the path."""
+        self.path.cut(length)
+        self.current.end = length if length < self.current.tip else OPEN_END
+
+    def go_to(self, branch: Branch, length: int, stored: Stored) -> None:
+        """Make a branch the current one, with the first `length` items of its path."""
+        common = common_length(self.current, len(self.path), branch, length)
+        before = self.path[common - 1] if common else None
+        rest = stored.entries(self.session_key, branch.stretches(common, length), before)
+        self.path.cut(common)
+        for entry in rest:
+            self.path.push(entry)
+        self.current = branch
+        branch.end = length if length < branch.tip else OPEN_END
+        branch.is_deleted = False
+
+    def owns_last(self) -> bool:
+        """Whether the last item of the path is the current branch's tip and on no other branch."""
+        position = len(self.path)
+        return position == self.current.tip > self.current.fork_position and not any(
+            stretch.source_branch_id == self.current.branch_id and stretch.last_position >= position
+            for branch in self.branches.values()
+            for stretch in branch.lineage
+        )
+
+    def delete_last(self) -> None:
+        """Take the last item off the path and off its branch, as if it had never been there."""
+        self.path.cut(len(self.path) - 1)
+        self.current.tip, self.current.end = len(self.path), OPEN_END
+
+    # Growing ---------------------------------------------------------------------------------
+
+    def append(
+        self,
+        items: Sequence[NewItem],
+        next_id: NextId,
+        now: datetime,
+        *,
+        operation: str = "append",
+        agent_names: Sequence[str | None] | str | None = None,
+        is_live: bool = False,
+    ) -> list[int]:
+        """Add a batch at the end of the path, on a new branch where the path was cut.
+
+        Returns the ids of the responses that the batch holds, in order.
+        """
+        if len(self.path) < self.current.tip:
+            self.replace_branch(kind_of(items), self.here, next_id, now)
+        batch = Batch(self, operation, now, agent_names=agent_names, is_live=is_live)
+        batch.add_all(items, next_id)
+        return batch.response_ids
+
+    def compact(
+        self,
+        start: int,
+        items: Sequence[NewItem],
+        next_id: NextId,
+        now: datetime,
+        *,
+        drop_first: int = 0,
+    ) -> None:
+        """Put `items` in the place of the path from index `start` on (0-based).
+
+        The first `drop_first` items leave the path too. What leaves it stays stored, archived.
+        """
+        before, kept = self.current, self.path[drop_first:start]
+        last, came_from = self.path.last, self.here
+        lineage = [
+            *(
+                replace(stretch, position_offset=stretch.position_offset - drop_first)
+                for stretch in before.stretches(drop_first, start)
+            ),
+            *(
+                replace(stretch, archived_at=min(stretch.archived_at, len(kept)))
+                for stretch in before.archived(len(self.path))
+                if stretch.archived_at is not None
+            ),
+            *(
+                replace(stretch, position_offset=0, archived_at=0)
+                for stretch in before.stretches(0, drop_first)
+            ),
+            *(
+                replace(stretch, position_offset=0, archived_at=len(kept))
+                for stretch in before.stretches(start, len(self.path))
+            ),
+        ]
+        name = self._give_up_name(before)
+        self.current = self._new_branch("compact", lineage, len(kept), name, next_id, now)
+        before.end = OPEN_END
+        if drop_first:
+            self.path.replace(kept)
+        else:
+            self.path.cut(start)
+        self.move("compact", came_from, next_id, now)
+        if items:
+            Batch(self, "compact", now, continues=last).add_all(items, next_id)
+
+    def fork(self, name: str, place: Place, next_id: NextId, now: datetime, stored: Stored) -> None:
+        """Begin a branch by name at a place, and go there."""
+        came_from, (branch, length) = self.here, place
+        common = common_length(self.current, len(self.path), branch, length)
+        before = self.path[common - 1] if common else None
+        rest = stored.entries(self.session_key, branch.stretches(common, length), before)
+        lineage = branch.stretches(0, length) + branch.archived(length)
+        self.current = self._new_branch("fork", lineage, length, name, next_id, now, parent=branch)
+        self.path.cut(common)
+        for entry in rest:
+            self.path.push(entry)
+        self.move("fork", came_from, next_id, now)
+
+    def replace_branch(
+        self, kind: Kind, came_from: tuple[int, int], next_id: NextId, now: datetime
+    ) -> None:
+        """Begin an alternative to what was cut off the current path."""
+        before, length = self.current, len(self.path)
+        lineage = before.stretches(0, length) + before.archived(length)
+        name = self._give_up_name(before)
+        self.current = self._new_branch(kind, lineage, length, name, next_id, now)
+        before.end = OPEN_END
+        self.move(kind, came_from, next_id, now)
+
+    def _new_branch(
+        self,
+        kind: Kind,
+        lineage: list[Stretch],
+        fork_position: int,
+        name: str,
+        next_id: NextId,
+        now: datetime,
+        *,
+        parent: Branch | None = None,
+    ) -> Branch:
+        branch = Branch(
+            branch_id=next_id(),
+            name=name,
+            parent_branch_id=(parent or self.current).branch_id,
+            fork_position=fork_position,
+            kind=kind,
+            tip=fork_position,
+            lineage=lineage,
+        )
+        self.branches[branch.branch_id] = branch
+        self.rows["branch_rows"].append(self.branch_row(branch, now))
+        self.rows["lineage_rows"].extend(
+            (
+                branch.branch_id,
+                self.session_key,
+                stretch.source_branch_id,
+                stretch.first_position,
+                stretch.last_position,
+                stretch.position_offset,
+                stretch.archived_at,
+            )
+            for stretch in lineage
+        )
+        return branch
+
+    def _give_up_name(self, branch: Branch) -> str:
+        """The name of a branch, for the one that takes its place; it keeps it with a number."""
+        name, number = branch.name, 1
+        taken = {other.name for other in self.branches.values()}
+        while f"{name}~{number}" in taken:
+            number += 1
+        branch.name = self.renamed[branch.branch_id] = f"{name}~{number}"
+        return name
+
+
+def is_diversion(
+    operation: str,
+    from_branch_id: int | None,
+    from_position: int | None,
+    to_branch_id: int | None,
+    to_position: int | None,
+) -> bool:
+    """Whether a move was asked for, so that the conversation took another course.
+
+    An append after a pop goes on from where the path is. An edit that was asked for cuts first.
+    """
+    if operation in ("switch", "fork", "rewind"):
+        return True
+    return operation in ("edit", "regenerate") and from_position != to_position
+
+
+def kind_of(items: Sequence[NewItem]) -> Kind:
+    """What an alternative is that begins with these items."""
+    return "edit" if items[0].description.part == "input" else "regenerate"

@@ -1,0 +1,349 @@
+"""The public methods of the SDK's `AdvancedSQLiteSession`, over the tree.
+
+Names, arguments, the shape of results and the texts of errors are those of openai-agents 0.24; a
+`branch_id` is a branch's name (our own id does as well). They differ on purpose where that class is
+wrong, and the docstrings say so. All of them:
+
+- A turn is a run: several user messages of one input are one, and what an assistant opens a
+  conversation with is turn 1.
+- Every branch can be listed and switched to, one from turn 1 as well, and one that is not there is
+  an error everywhere.
+- What a compaction replaced still counts: its tool calls and tokens were paid for on that path.
+- Times are UTC and have microseconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from duckstore import errors
+from duckstore.branching import Branching
+from duckstore.command import EPOCH
+from duckstore.encoding import decode
+from duckstore.telemetry import Usage
+
+__all__ = ["Turns"]
+
+PREVIEW_LENGTH = 100
+
+
+class Turns(Branching):
+    """A session's turns, tools and usage, by branch."""
+
+    def create_branch_from_turn(self, turn_number: int, branch_name: str | None = None) -> str:
+        """Begin a branch before a turn of the current branch and go there; returns its name.
+
+        Raises:
+            ArgumentError: The turn has no user message, or the name is blank or was used before.
+        """
+        if branch_name is not None and not str(branch_name).strip():
+            raise errors.BranchNameError("Branch name cannot be empty")
+        return self._fork(branch_name, {"turn": turn_number}, needs_user=True)[1]
+
+    def create_branch_from_content(self, search_term: str, branch_name: str | None = None) -> str:
+        """Begin a branch before the first turn in which a text was said, by whomever.
+
+        Raises:
+            ArgumentError: It was said in none, or the name is blank or was used before.
+        """
+        found = self.find_turns_by_content(search_term)
+        if not found:
+            raise errors.ArgumentError(f"No user turns found containing '{search_term}'")
+        return self.create_branch_from_turn(found[0]["turn"], branch_name)
+
+    def switch_to_branch(self, branch_id: str) -> None:
+        """Go to a branch, for every object of this session.
+
+        Raises:
+            UnknownBranchError: The session has no such branch.
+        """
+        self.switch(branch_id)
+
+    def list_branches(self) -> list[dict[str, Any]]:
+        """All branches with `branch_id`, `message_count`, `user_turns`, `is_current`, `created_at`.
+
+        Those too that an edit, a pop and an append, or a compaction replaced.
+        """
+        return [
+            {
+                "branch_id": branch.name,
+                "message_count": branch.item_count,
+                "user_turns": branch.turn_count,
+                "is_current": branch.is_current,
+                "created_at": _time(branch.created_at),
+            }
+            for branch in self.branches()
+        ]
+
+    def get_conversation_turns(self, branch_id: str | None = None) -> list[dict[str, Any]]:
+        """The turns of a branch: `turn`, `content` (at most 100 characters), `full_content`,
+        `timestamp` and `can_branch`.
+        """
+        rows = self._ask(_USER_MESSAGES, branch_id)
+        return [_turn(number, messages, PREVIEW_LENGTH) for number, messages in _by_turn(rows)]
+
+    def find_turns_by_content(
+        self, search_term: str, branch_id: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The turns in which a text was said, by user or assistant, whatever its case or script.
+
+        In the shape of `get_conversation_turns`, with whole contents.
+        """
+        rows = self._ask(_FOUND_MESSAGES, branch_id, text=search_term)
+        return [_turn(number, messages, None) for number, messages in _by_turn(rows)]
+
+    def get_conversation_by_turns(
+        self, branch_id: str | None = None
+    ) -> dict[int, list[dict[str, str | None]]]:
+        """The items of each turn of a branch: their `type` and `tool_name`."""
+        rows = self._ask(_ITEMS, branch_id)
+        return {
+            number: [{"type": kind, "tool_name": tool} for _, kind, tool in items]
+            for number, items in _by_turn(rows)
+        }
+
+    def get_tool_usage(self, branch_id: str | None = None) -> list[tuple[str, int, int]]:
+        """How often each tool was called in each turn of a branch: (name, calls, turn).
+
+        A request for approval is no call; calls of every kind of tool count.
+        """
+        return [(name, count, turn) for name, count, turn in self._ask(_TOOLS, branch_id)]
+
+    def get_session_usage(self, branch_id: str | None = None) -> dict[str, int] | None:
+        """Token usage of the session, shared turns counted once; or of a branch, with what it
+        shares. None where none is known.
+        """
+        ((requests, *tokens, turns),) = self._ask(_USAGE, branch_id, everywhere=branch_id is None)
+        if requests is None:
+            return None
+        names = ("requests", "input_tokens", "output_tokens", "total_tokens", "total_turns")
+        return dict(zip(names, (requests, *tokens, turns), strict=True))
+
+    def get_turn_usage(
+        self, user_turn_number: int | None = None, branch_id: str | None = None
+    ) -> list[dict[str, Any]] | dict[str, Any]:
+        """Token usage of each turn of a branch, with what it shares; or of one, {} if not known.
+
+        All runs of a turn add up.
+        """
+        rows = self._ask(_TURN_USAGE, branch_id, turn=user_turn_number)
+        found = [
+            {
+                "user_turn_number": turn,
+                "requests": requests,
+                "input_tokens": tokens_in,
+                "output_tokens": tokens_out,
+                "total_tokens": total,
+                "input_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
+                "output_tokens_details": {"reasoning_tokens": reasoning},
+            }
+            for turn, requests, tokens_in, tokens_out, total, read, written, reasoning in rows
+        ]
+        if user_turn_number is None:
+            return found
+        for usage in found:
+            del usage["user_turn_number"]
+        return found[0] if found else {}
+
+    def store_run_usage(self, result: Any) -> None:
+        """Store the token usage of a run, where the session has not seen it: mostly it has.
+
+        A session that the Runner was given stores usage by itself, with each response. This is for
+        one that stands behind another session, which does not hand on the run. Several runs of a
+        turn add up, and a result counts once.
+
+        Args:
+            result: What `Runner.run` returned.
+        """
+        wrapper = getattr(result, "context_wrapper", None)
+        usage = getattr(wrapper, "usage", None)
+        observer = self._access.observer
+        if usage is None or observer.has_seen(wrapper):
+            return
+        counted = Usage.of(usage)
+        counts = [getattr(counted, name) for name in Usage.__slots__]
+        if counted and self._run("usage", {"usage": counts}):
+            observer.notice(wrapper)
+
+    # Asking ----------------------------------------------------------------------------------
+
+    def _ask(self, sql: str, branch_id: str | None, **values: Any) -> Sequence[tuple[Any, ...]]:
+        """Rows of a question about a branch; the current one where none is named.
+
+        Raises:
+            UnknownBranchError: The session has no such branch.
+        """
+        values |= {"session_id": self.session_id}
+        values |= {
+            "branch": branch_id if isinstance(branch_id, str) else None,
+            "branch_id": branch_id if isinstance(branch_id, int) else None,
+        }
+        if branch_id is not None:
+            known = self._access.rows(_WANTED, {k: values[k] for k in _WANTED_VALUES}).rows
+            if not known:
+                raise errors.UnknownBranchError(f"Branch {branch_id!r} does not exist")
+        return self._access.rows(_SHOWN + sql, values).rows
+
+
+_WANTED_VALUES = ("session_id", "branch", "branch_id")
+_WANTED = """
+    select branch_id
+    from branches
+    where
+        session_id = $session_id
+        and deleted_at is null
+        and case
+            when $branch::varchar is not null then name = $branch
+            when $branch_id::bigint is not null then branch_id = $branch_id
+            else is_current
+        end
+"""
+
+# The items of one branch, where they stand on its path, and those that compactions took off it.
+_SHOWN = f"""
+with
+
+wanted as ({_WANTED}),
+
+shown as (
+    select
+        item_rows.*,
+        item_rows.position + branch_stretches.position_offset as path_position,
+        branch_stretches.is_archived,
+        case
+            when item_rows.item_type in ('mcp_call', 'mcp_approval_request')
+                then concat_ws('.', item_rows.server_label, item_rows.tool_name)
+            when item_rows.item_type in ('tool_search_call', 'tool_search_output')
+                then 'tool_search'
+            when item_rows.item_type in ('function_call', 'custom_tool_call')
+                then item_rows.tool_name
+            when item_rows.call_index is not null
+                then item_rows.item_type
+        end as own_tool_name
+    from wanted
+    inner join branch_stretches on wanted.branch_id = branch_stretches.branch_id
+    inner join item_rows
+        on branch_stretches.source_branch_id = item_rows.branch_id
+        and item_rows.position
+        between branch_stretches.first_position and branch_stretches.last_position
+),
+
+-- What a compaction put there is no turn.
+said as (
+    select *
+    from shown
+    where not is_archived and operation <> 'compact' and item_type = 'message'
+)
+"""
+
+_USER_MESSAGES = """
+select turn_number, item, epoch_us(created_at)
+from said
+where role = 'user'
+order by path_position
+"""
+
+_FOUND_MESSAGES = """
+select turn_number, item, epoch_us(created_at)
+from said
+where
+    role = 'user'
+    and turn_number in (
+        select turn_number
+        from said
+        where
+            role in ('user', 'assistant')
+            and contains(
+                lower(upper(nfc_normalize(replace(coalesce(text, ''), chr(0), ' ')))),
+                lower(upper(nfc_normalize(replace($text, chr(0), ' '))))
+            )
+    )
+order by path_position
+"""
+
+_ITEMS = """
+select
+    turn_number,
+    case when role in ('user', 'assistant') then role else coalesce(item_type, 'other') end,
+    own_tool_name
+from shown
+where not is_archived
+order by path_position
+"""
+
+_TOOLS = """
+select own_tool_name, count(*), turn_number
+from shown
+where call_index is not null and operation not in ('compact', 'fork')
+group by own_tool_name, turn_number
+order by turn_number, own_tool_name
+"""
+
+_USAGE = """
+select
+    sum(response_rows.request_count)::bigint,
+    coalesce(sum(response_rows.input_tokens), 0)::bigint,
+    coalesce(sum(response_rows.output_tokens), 0)::bigint,
+    coalesce(sum(response_rows.total_tokens), 0)::bigint,
+    count(distinct coalesce(heads.forked_run_id, heads.run_id))
+        filter (where response_rows.total_tokens is not null)
+from response_rows
+inner join item_rows as heads on response_rows.response_id = heads.item_id
+inner join session_rows on heads.session_key = session_rows.session_key
+where
+    session_rows.session_id = $session_id
+    and ($everywhere or response_rows.response_id in (select item_id from shown))
+"""
+
+_TURN_USAGE = """
+select
+    shown.turn_number,
+    sum(response_rows.request_count)::bigint,
+    sum(response_rows.input_tokens)::bigint,
+    sum(response_rows.output_tokens)::bigint,
+    sum(response_rows.total_tokens)::bigint,
+    sum(response_rows.cache_read_input_tokens)::bigint,
+    sum(response_rows.cache_creation_input_tokens)::bigint,
+    sum(response_rows.reasoning_output_tokens)::bigint
+from shown
+inner join response_rows on shown.item_id = response_rows.response_id
+where
+    response_rows.total_tokens is not null
+    and ($turn::bigint is null or shown.turn_number = $turn)
+group by shown.turn_number
+order by shown.turn_number
+"""
+
+
+def _by_turn(
+    rows: Sequence[tuple[Any, ...]],
+) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
+    for number, group in groupby(rows, key=lambda row: row[0]):
+        yield number, list(group)
+
+
+def _turn(number: int, messages: list[tuple[Any, ...]], length: int | None) -> dict[str, Any]:
+    contents = [decode(raw).get("content", "") for _, raw, _ in messages]
+    whole = contents[0] if len(contents) == 1 else "\n\n".join(map(_text, contents))
+    text = _text(whole)
+    is_long = length is not None and len(text) > length
+    return {
+        "turn": number,
+        "content": text[:length] + "..." if is_long else text,
+        "full_content": whole,
+        "timestamp": _time(EPOCH + timedelta(microseconds=messages[0][2])),
+        "can_branch": True,
+    }
+
+
+def _text(content: Any) -> str:
+    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+
+
+def _time(moment: datetime) -> str:
+    """As SQLite writes times, with microseconds."""
+    return moment.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
