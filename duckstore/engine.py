@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     import asyncio
 
 __all__ = ["Engine"]
-
-WAIT_SECONDS = 30.0
-"""How long a rewriting of the file waits for queries at work to end."""
 
 
 class Engine:
@@ -77,13 +74,15 @@ class Engine:
         self._next_id = 1 + max([self._file.last_id, *(c.first_id + c.id_count - 1 for c in left)])
         self._moment = max([0, *(c.created_us for c in left)])
         self._is_closed = False
-        self._folding.cut = self._cut
+        self._folding.upkeep.cut = self._cut
         self.sessions.on_index_wanted = self._folding.wake
-        self._folding.journal_size = lambda: self._journal.end if self._journal else 0
+        self._folding.upkeep.journal_size = lambda: self._journal.end if self._journal else 0
         self._requests.remember(left)
         self._file.rest()
         if left:
             self._folding.add(left)
+        elif self._file.must_erase and not read_only:
+            self._folding.wake()
 
     @property
     def is_usable(self) -> bool:
@@ -183,7 +182,7 @@ class Engine:
     def _renew_journal(self) -> None:
         """Make the journal anew after a failed sync: what its file holds is not known."""
         try:
-            self._folding.run(self._folding.merge)
+            self._folding.run(self._folding.upkeep.merge)
         except errors.StoreError as error:
             raise errors.StoreWriteError(
                 f"the journal of {self.path} cannot be made anew after a failed sync: {error}. "
@@ -264,27 +263,15 @@ class Engine:
         with self._file.working() as cursor:
             yield cursor
 
-    def rewrite(self, copy: Callable[[duckdb.DuckDBPyConnection, str], str]) -> None:
-        """Put a copy of the file in its place, between two folds and with nobody reading.
-
-        Args:
-            copy: Makes the copy with a cursor and the store's id, and returns its path.
+    def rewrite(self) -> None:
+        """Write the file anew, between two folds: without what was deleted.
 
         Raises:
             StoreBusyError: Queries did not end in time.
             StoreWriteError: The copy could not be made; the file is as it was.
         """
         self.check_usable()
-
-        def task() -> None:
-            with self._file.working() as cursor:
-                aside = copy(cursor, self._file.store_id)
-            with self._file.alone(WAIT_SECONDS):
-                self._file.replace(aside)
-            self.sessions.reopened()
-            self._cut()
-
-        self._folding.run(task)
+        self._folding.run(self._folding.upkeep.rewrite)
 
     def forget(self, session_id: str) -> None:
         """Drop a session from memory; the next use reads it from the file."""
@@ -308,6 +295,8 @@ class Engine:
         faults.at("close.begin")
         self._folding.end()
         is_whole = self._file.folded == self._number
+        if is_whole:
+            self._folding.upkeep.erase_at_end()
         self._file.close()
         faults.at("close.closed")
         if self._journal is not None:

@@ -1,14 +1,13 @@
 """Folding: acknowledged commands become rows in DuckDB, in the order of the journal.
 
 One thread does it, many commands in one transaction, shortly after they came in, or at once when
-somebody waits for it. Between folds it merges DuckDB's log into the file and cuts the journal.
+somebody waits for it. Between folds it does what the file needs (`duckstore.upkeep`).
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -22,6 +21,7 @@ from duckstore.memory import Slot
 from duckstore.restore import StoredSessions
 from duckstore.sessions import Sessions
 from duckstore.storefile import StoreFile
+from duckstore.upkeep import Upkeep
 
 __all__ = ["Folding"]
 
@@ -36,11 +36,6 @@ MOST_BACKLOG = 20_000
 MOST_BACKLOG_BYTES = 16 << 20
 """So much may wait before those who add wait too: it is all in memory."""
 RETRY_SECONDS = 1.0
-CHECKPOINT_BYTES = 8 << 20
-"""The log is merged into the file, and the journal cut, when either is so large. What is in the log
-stands in DuckDB's memory too, and is read again by the next owner after a crash."""
-DELETION_SECONDS = 5.0
-"""After a deletion both are done at once, but not again before so many seconds."""
 
 _log = logging.getLogger("duckstore")
 
@@ -64,12 +59,7 @@ class Folding:
         self._tasks: deque[tuple[Callable[[], None], threading.Event, list[BaseException]]] = (
             deque()
         )
-        self.cut: Callable[[], None] = lambda: None
-        """Cuts the journal; called when the file has everything before `waiting`."""
-        self.journal_size: Callable[[], int] = lambda: 0
-        self._has_deleted = False
-        self._next_deletion = 0.0
-        """When the log may be merged again because something was deleted."""
+        self.upkeep = Upkeep(file, sessions)
 
     # What waits ------------------------------------------------------------------------------
 
@@ -167,7 +157,7 @@ class Folding:
             with self._changed:
                 if not self._has_work():
                     self._changed.wait_for(self._has_work, timeout=self._idle_seconds())
-                is_idle = not self._has_work() and not self._has_deleted
+                is_idle = not self._has_work() and self.upkeep.seconds_left() is None
                 if is_idle or (self._is_ended and not self._waiting):
                     self._thread = None
                     self._changed.notify_all()
@@ -175,32 +165,22 @@ class Folding:
                 self._changed.wait_for(self._is_pressing, timeout=WAIT_SECONDS)
             try:
                 while self._waiting and self._fold_or_try_again():
-                    self._tidy()
+                    self.upkeep.tidy()
             except Exception as error:
                 self._fail(error)
                 if self._is_ended:
                     self._give_up()
                     return
             self._do_tasks()
-            self._tidy()
+            self.upkeep.tidy()
 
     def _has_work(self) -> bool:
-        return bool(
-            self._waiting
-            or self._tasks
-            or self._is_ended
-            or self._sessions.wants_index
-            or self._is_deletion_due()
-        )
-
-    def _is_deletion_due(self) -> bool:
-        return self._has_deleted and time.monotonic() >= self._next_deletion
+        return bool(self._waiting or self._tasks or self._is_ended or self.upkeep.is_due())
 
     def _idle_seconds(self) -> float:
         """How long to wait for work."""
-        if self._has_deleted:
-            return max(self._next_deletion - time.monotonic(), 0.01)
-        return IDLE_SECONDS
+        left = self.upkeep.seconds_left()
+        return IDLE_SECONDS if left is None else left
 
     def _is_pressing(self) -> bool:
         return bool(
@@ -288,7 +268,10 @@ class Folding:
                 done.append(self._waiting.popleft())
                 self._waiting_bytes -= len(done[-1][0].body)
         if done:
-            self._has_deleted |= any(command.statements for command, _ in done)
+            self.upkeep.note(
+                has_deleted=any(command.statements for command, _ in done),
+                erases=any(command.erases for command, _ in done),
+            )
             self._sessions.folded(done)
 
     def _do_tasks(self) -> None:
@@ -301,25 +284,6 @@ class Folding:
             except BaseException as error:
                 failure.append(error)
             done.set()
-
-    def _tidy(self) -> None:
-        """Merge the log and cut the journal where they are large; make the index where wanted."""
-        try:
-            if self._sessions.wants_index:
-                self._sessions.build_index()
-            size = max(self._file.log_size, self.journal_size())
-            if self._is_deletion_due() or size > CHECKPOINT_BYTES:
-                self.merge()
-        except (errors.DuckstoreError, duckdb.Error, OSError):
-            # Nothing is lost and nobody waits for it: it is tried again after the next fold.
-            _log.info("the log of %s was not merged", self._file.path, exc_info=True)
-
-    def merge(self) -> None:
-        """Merge DuckDB's log into the file and cut the journal. For the thread itself."""
-        self._next_deletion = time.monotonic() + DELETION_SECONDS
-        self._file.checkpoint(give_back=self._has_deleted)
-        self._has_deleted = False
-        self.cut()
 
 
 def _again(error: Exception) -> Exception:

@@ -18,6 +18,7 @@ from duckstore.database import MEMORY
 from duckstore.failures import write_errors
 from duckstore.journal import Journal, journal_path
 from duckstore.recovery import Contents, read_journal
+from duckstore.rewriting import remove_leftovers
 from duckstore.storefile import StoreFile
 
 __all__ = ["open_files", "open_for_reading"]
@@ -77,6 +78,7 @@ def open_files(
     file = _open_database(path, contents, memory_limit, threads)
     with suppress(OSError):
         os.remove(name + ".new")  # a journal that was being cut when its process died
+    remove_leftovers(path)
     try:
         if not contents.records:
             return file, None, []

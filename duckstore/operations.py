@@ -27,6 +27,8 @@ from duckstore.tree import NextId, SessionState, Stored
 __all__ = ["ALREADY", "OPERATIONS", "apply", "chains", "needs_file", "new_items"]
 
 ALREADY = "is in the store already"
+ERASING = frozenset({"clear", "pop", "purge", "purge_items"})
+"""Operations that delete what was said. A pop does so only where popped items are not kept."""
 
 
 def apply(command: Command, state: SessionState, stored: Stored) -> None:
@@ -43,6 +45,7 @@ def apply(command: Command, state: SessionState, stored: Stored) -> None:
         for branch_id, name in state.renamed.items()
     ]
     state.renamed.clear()
+    command.erases = command.operation in ERASING and bool(command.statements)
     command.is_applied = True
 
 

@@ -64,6 +64,9 @@ class StoreFile:
         self.folded = 0
         """The number of the last command that the file has."""
         self.last_id = 0
+        self.must_erase = False
+        """Whether words that were deleted may still be in its bytes: then it is to be rewritten.
+        `store_meta` says so too, for the next owner."""
         self.inode = 0
         self._open()
 
@@ -89,6 +92,7 @@ class StoreFile:
         self._appenders = {table: self._writer.appender(table) for table in tables}
         meta = dict(self._writer.execute("select key, value from store_meta").fetchall())
         self.store_id, self.folded = meta["store_id"], int(meta["folded"])
+        self.must_erase = "must_erase" in meta and self.path != MEMORY
         self.last_id = last_id(self._writer)
         self._allowance.forget()
 
@@ -215,8 +219,21 @@ class StoreFile:
             self._read_folded()
 
     def _read_folded(self) -> None:
-        rows = self._writer.execute("select value from store_meta where key = 'folded'").fetchall()
-        self.folded = int(rows[0][0])
+        meta = dict(self._writer.execute("select key, value from store_meta").fetchall())
+        self.folded = int(meta["folded"])
+        self.must_erase = "must_erase" in meta and self.path != MEMORY
+
+    @property
+    def size(self) -> int:
+        """How many bytes the file has."""
+        try:
+            return os.stat(self.path).st_size
+        except OSError:
+            return 0
+
+    def note_erasure(self) -> None:
+        """Say that what was deleted just now must leave the bytes too."""
+        self.must_erase = self.path != MEMORY
 
     @property
     def log_size(self) -> int:
@@ -274,7 +291,9 @@ class StoreFile:
             StoreWriteError: It could not be done; the file is as it was.
         """
         self.checkpoint()
+        faults.at("rewrite.checkpointed")
         self._let_go()
+        faults.at("rewrite.closed")
         try:
             with write_errors(self.path, kept=True):
                 if self.log_size:
@@ -282,6 +301,7 @@ class StoreFile:
                 with suppress(FileNotFoundError):
                     os.remove(self.path + ".wal")
                 os.replace(other, self.path)
+                faults.at("rewrite.replaced")
                 sync_folder(self.path)
         finally:
             self._open()

@@ -33,10 +33,13 @@ class Transaction:
         self.cursor = cursor
         self._appenders = appenders
         self.breath = Breath()
+        self.erases = False
+        """Whether any command deletes what was said."""
         self._rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
 
     def add(self, command: Command) -> None:
         """Write what a command left, after what the earlier ones did."""
+        self.erases |= command.erases
         if command.statements:
             self._run(command.statements)
         for table, rows in command.rows.items():
@@ -66,6 +69,11 @@ class Transaction:
         faults.at("fold.append")
         self.flush()
         self.cursor.execute("update store_meta set value = ? where key = 'folded'", [str(number)])
+        if self.erases:
+            self.cursor.execute(
+                "insert into store_meta select 'must_erase', 'true'"
+                " where not exists (from store_meta where key = 'must_erase')"
+            )
 
 
 def _request_row(command: Command) -> tuple[Any, ...]:

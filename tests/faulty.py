@@ -19,7 +19,7 @@ from tests.processes import ROOT
 # What the children share: numbered batches, and a book of what became of each.
 BOOK = """
 import json, os, random, resource, signal, sys
-import duckstore, duckstore.folding
+import duckstore, duckstore.upkeep
 from duckstore import errors
 
 path, end = sys.argv[1:3]

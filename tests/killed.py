@@ -31,7 +31,7 @@ for number in range(CHANGES):
     change(store, number)
     if number == 5:
         is_cut = sys.argv[2] == "cut"
-        engine._folding.run(engine._folding.merge if is_cut else engine._file.checkpoint)
+        engine._folding.run(engine._folding.upkeep.merge if is_cut else engine._file.checkpoint)
     if number == FOLDED:
         engine.fold()
 print(engine._file.folded, flush=True)

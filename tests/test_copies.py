@@ -100,13 +100,6 @@ def fill_and_purge(store: duckstore.Store) -> None:
         store.purge(f"big {number}")
 
 
-def test_without_compaction_words_can_stay_in_the_bytes(path: Path) -> None:
-    """The README says so: this is what compaction is for."""
-    with duckstore.open(path) as store:
-        fill_and_purge(store)
-    assert WORDS.encode() in path.read_bytes()
-
-
 def test_compaction_takes_the_bytes_of_what_was_purged(path: Path) -> None:
     """What is left is equal in every relation, and sessions go on as they were."""
     with duckstore.open(path) as store:
@@ -134,7 +127,7 @@ def test_space_of_deleted_rows_is_used_again(path: Path) -> None:
         sizes = []
         for _ in range(4):
             fill_and_purge(store)
-            engine._folding.run(engine._folding.merge)
+            engine._folding.run(engine._folding.upkeep.merge)
             sizes.append(path.stat().st_size)
     assert sizes[-1] <= 2 * sizes[0]
 

@@ -28,12 +28,12 @@ State = dict[str, list[Mark]]
 # At the nth time that a step is reached the process is killed by itself, whichever thread it is in.
 WRITER = """
 import os, signal, sys
-import duckstore, duckstore.folding
+import duckstore, duckstore.upkeep
 from duckstore import faults
 from tests.test_crash_steps import CHANGES, do, plan
 
 path, seed, step, times = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-duckstore.folding.CHECKPOINT_BYTES = 300_000
+duckstore.upkeep.CHECKPOINT_BYTES = 300_000
 
 def observer(reached):
     global times
@@ -46,7 +46,9 @@ store = duckstore.open(path)
 folding = store._access.engine._folding
 for number, change in enumerate(plan(seed)):
     if number % 6 == 5:
-        folding.run(folding.merge)
+        folding.run(folding.upkeep.merge)
+    if number % 10 == 9 and step.startswith("rewrite"):
+        store.compact()
     do(store, number, change)
     print("done", number, flush=True)
 store.close()
@@ -61,7 +63,7 @@ from duckstore import faults
 path, step = sys.argv[1:]
 faults.observe(lambda reached: reached == step and os.kill(os.getpid(), signal.SIGKILL))
 store = duckstore.open(path)
-store._access.engine._folding.run(store._access.engine._folding.merge)
+store._access.engine._folding.run(store._access.engine._folding.upkeep.merge)
 store.close()
 """
 
@@ -234,7 +236,7 @@ store = duckstore.open(path)
 folding = store._access.engine._folding
 
 def go():
-    store.compact() if work == "compact" else folding.run(folding.merge)
+    store.compact() if work == "compact" else folding.run(folding.upkeep.merge)
 
 def fill(first):
     for number in range(first, first + 60):

@@ -16,7 +16,7 @@ FULL = (
     + """
 size = 20_000
 if sys.argv[3] == "merged":
-    duckstore.folding.CHECKPOINT_BYTES = 300_000
+    duckstore.upkeep.CHECKPOINT_BYTES = 300_000
 store = duckstore.open(path)
 conversation = store.conversation("s")
 for number in range(5):
@@ -84,7 +84,7 @@ engine = store._access.engine
 engine.fold()
 resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY))
 try:
-    engine._folding.run(engine._folding.merge)
+    engine._folding.run(engine._folding.upkeep.merge)
 except errors.StoreWriteError as error:
     print(type(error.__cause__).__name__)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -121,7 +121,7 @@ ask()
 resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, free))
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
 try:
-    engine._folding.run(engine._folding.merge)
+    engine._folding.run(engine._folding.upkeep.merge)
 except errors.StoreWriteError as error:
     print("safe in the journal" in str(error))
 resource.setrlimit(resource.RLIMIT_FSIZE, (free, free))
@@ -166,7 +166,7 @@ with open(os.environ["FAULT_TRIGGER"], "w") as trigger:
 for number in range(8, 14):
     write(number)
     if number in (10, 12) and told:
-        outcomes = failure(count), failure(lambda: folding.run(folding.merge))
+        outcomes = failure(count), failure(lambda: folding.run(folding.upkeep.merge))
         assert outcomes == tuple(told.split(",")), outcomes
 if has_room:
     os.unlink(os.environ["FAULT_TRIGGER"])

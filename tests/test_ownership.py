@@ -224,7 +224,7 @@ import duckstore
 
 def merge():
     folding = store._access.engine._folding
-    folding.run(folding.merge)
+    folding.run(folding.upkeep.merge)
 
 path = sys.argv[1] if len(sys.argv) > 1 else {path!r}
 os.umask({umask})

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 from time import perf_counter
 
-from duckstore import folding
+from duckstore import upkeep
 from tests.benchmarks.alternation import close_all
 from tests.benchmarks.conversations import Item
 from tests.benchmarks.report import Row
@@ -40,8 +40,8 @@ async def measure_latency(folder: Path, scale: Scale) -> list[Row]:
         SQLITE: SQLiteContender(folder / "session.sqlite"),
     }
     samples: dict[str, list[float]] = {name: [] for name in contenders}
-    usual = folding.CHECKPOINT_BYTES
-    folding.CHECKPOINT_BYTES = min(usual, bytes_wanted // LEAST_CHECKPOINTS)
+    usual = upkeep.CHECKPOINT_BYTES
+    upkeep.CHECKPOINT_BYTES = min(usual, bytes_wanted // LEAST_CHECKPOINTS)
     turns, log, checkpoints = 0, 0, 0
     source = random.Random(7)
     try:
@@ -66,7 +66,7 @@ async def measure_latency(folder: Path, scale: Scale) -> list[Row]:
         if found != added:
             raise RuntimeError(f"{found} items are stored instead of {added}")
     finally:
-        folding.CHECKPOINT_BYTES = usual
+        upkeep.CHECKPOINT_BYTES = usual
         close_all(contenders)
     case = f"add {BATCH} of {ITEM_BYTES >> 10} KB, file to {scale.latency_megabytes:,} MB"
     return [
