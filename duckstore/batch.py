@@ -41,9 +41,13 @@ class Entry:
     tool_name: str | None
     part: str
     is_call: bool
-    run_has_work: bool
-    """Whether its run holds anything but input up to here."""
+    works: bool
+    """Whether it is anything but input."""
     raw: str
+
+    # Set by the path that it stands on:
+    run_has_work: bool = False
+    """Whether its run holds anything but input up to here."""
     bytes_to_here: int = 0
     """What the path takes in memory up to this entry."""
 
@@ -63,7 +67,6 @@ class _Run(NamedTuple):
     turn_number: int
     user_item_id: int | None
     forked_run_id: int | None
-    has_work: bool
 
 
 @dataclass(slots=True)
@@ -125,7 +128,7 @@ class Batch:
             tool_name=d.tool_name or (call.tool_name if call else None),
             part=d.part,
             is_call=d.is_call and self.operation != "compact",
-            run_has_work=run.has_work,
+            works=d.part != "input" or self.operation == "compact",
             raw=item.raw,
         )
         row = [
@@ -165,25 +168,23 @@ class Batch:
         return entry, row
 
     def _run(self, d: Description, item_id: int, opens: bool, last: Entry | None) -> _Run:
-        works = d.part != "input"
         own_user = item_id if d.is_user_message else None
         if self.operation == "compact":
             kept = self.continues or last
             if kept is not None:
-                return _Run(kept.run_id, kept.turn_number, kept.user_item_id, None, True)
-            return _Run(item_id, 1, own_user, None, True)
+                return _Run(kept.run_id, kept.turn_number, kept.user_item_id, None)
+            return _Run(item_id, 1, own_user, None)
         if last is None:
-            return _Run(item_id, 1, own_user, None, works)
+            return _Run(item_id, 1, own_user, None)
         joins = not last.run_has_work and (
             last.batch_id == self._batch_id or last.user_item_id is None
         )
         if opens and not joins:
-            return _Run(item_id, last.turn_number + 1, own_user, None, works)
-        has_work = last.run_has_work or works
+            return _Run(item_id, last.turn_number + 1, own_user, None)
         user_item_id = last.user_item_id if last.user_item_id is not None else own_user
         if last.run_id < self.state.current.branch_id:  # it began before this branch did
-            return _Run(item_id, last.turn_number, user_item_id, last.run_id, has_work)
-        return _Run(last.run_id, last.turn_number, user_item_id, None, has_work)
+            return _Run(item_id, last.turn_number, user_item_id, last.run_id)
+        return _Run(last.run_id, last.turn_number, user_item_id, None)
 
     def _answered_call(self, d: Description) -> Entry | None:
         """The call that an output belongs to. Calls without an id are answered first come first."""

@@ -84,6 +84,9 @@ class Path:
 
     def push(self, entry: Entry) -> None:
         """Put an entry at the end."""
+        last = self.last
+        is_same_run = last is not None and last.turn_number == entry.turn_number
+        entry.run_has_work = entry.works or (is_same_run and self._entries[-1].run_has_work)
         entry.bytes_to_here = self.byte_count + len(entry.raw) + PER_ENTRY
         self._entries.append(entry)
         if self.is_exact and not is_exact(entry.raw):

@@ -192,10 +192,8 @@ def _load_entries(
     last_id: int = OPEN_END,
 ) -> list[Entry]:
     """The items of the stretches, in path order."""
-    entries: list[Entry] = []
-    for row in _load_rows(cursor, key, stretches, _ENTRY_COLUMNS, before, last_id):
-        entries.append(_entry(row, entries[-1] if entries else before))
-    return entries
+    rows = _load_rows(cursor, key, stretches, _ENTRY_COLUMNS, before, last_id)
+    return list(map(_entry, rows))
 
 
 def _load_rows(
@@ -235,7 +233,7 @@ def _load_rows(
     return [row for _, row in visible]
 
 
-def _entry(row: Sequence[Any], before: Entry | None) -> Entry:
+def _entry(row: Sequence[Any]) -> Entry:
     item_id, branch_id, position, batch_id, run_id, turn_number, user_item_id = row[:7]
     answers_item_id, call_id, tool_name, part, item_type, status, call_index, operation, raw = row[
         7:
@@ -247,7 +245,6 @@ def _entry(row: Sequence[Any], before: Entry | None) -> Entry:
     key = call_id
     if call_id is None and item_type in ("tool_search_call", "tool_search_output"):
         key = TOOL_SEARCH_KEY
-    has_work = before.run_has_work if before and before.turn_number == turn_number else False
     return Entry(
         item_id=item_id,
         branch_id=branch_id,
@@ -261,7 +258,7 @@ def _entry(row: Sequence[Any], before: Entry | None) -> Entry:
         tool_name=tool_name,
         part=part,
         is_call=is_call,
-        run_has_work=has_work or part != "input" or operation == "compact",
+        works=part != "input" or operation == "compact",
         raw=raw,
     )
 
