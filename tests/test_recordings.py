@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import duckstore
+from duckstore.conversation import Conversation
 from tests.samples import RECORDINGS, recording, run
 
 LINEAR = ("agents-sdk-runs", "responses-api", "tau-bench", "tau2")
@@ -191,6 +192,85 @@ def chatgpt_line(conversation: dict[str, Any]) -> dict[str, Any]:
             items.append({"role": role, "content": "\n".join(words), "export_id": message["id"]})
         waiting += [(child, parent) for child in mapping[key]["children"] if child in mapping]
     return {"session_id": conversation["id"], "items": items, "parents": parents}
+
+
+def play(talk: Conversation, items: list[Any], parents: list[int]) -> None:
+    """Say the items of a tree in their order, by the calls that a user has for it.
+
+    What a user said differently is edited, everything else is said after going back.
+    """
+    ids: list[int] = []
+    here = -1
+    for index, (item, parent) in enumerate(zip(items, parents, strict=True)):
+        siblings = [ids[other] for other in range(index) if parents[other] == parent]
+        if siblings and item.get("role") == "user":
+            ids.append(talk.edit({"item_id": siblings[-1]}, item))
+        else:
+            if parent != here:
+                talk.rewind({"item_id": ids[parent]} if parent >= 0 else {"position": 0})
+            talk.add([item])
+            ids.append(talk._access.tail(talk.session_id, 1).item_ids[0])
+        here = index
+
+
+Tree = tuple[list[tuple[int, Any]], list[tuple[Any, ...]]]
+
+
+def trees_of(store: duckstore.Store) -> dict[str, Tree]:
+    """Of each session the items with the index of the one before, and the edit points, no ids."""
+    trees: dict[str, Tree] = {}
+    place: dict[int | None, int] = {None: -1}
+    for session_id, item_id, parent, raw in store.sql(
+        "select session_id, item_id, parent_item_id, item from items order by item_id"
+    ).iter_rows():
+        items, _ = trees.setdefault(session_id, ([], []))
+        place[item_id] = len(items)
+        items.append((place[parent], json.loads(raw)))
+    for session_id, before, item_id, *rest in store.sql(
+        "select session_id, item_before_id, alternative_item_id, kind, rank, alternative_count,"
+        " role, text, position, turn_number from edit_points order by all"
+    ).iter_rows():
+        trees[session_id][1].append((place[before], place[item_id], *rest))
+    return {name: (items, sorted(points)) for name, (items, points) in trees.items()}
+
+
+@pytest.mark.parametrize("name", [*TREES, "chatgpt-tree"])
+def test_a_recorded_tree_is_played_by_edits_and_rewinds(
+    name: str, store: duckstore.Store, tmp_path: Path
+) -> None:
+    """It becomes the same tree as by an import, and forks as often as the recording does."""
+    if name in TREES:
+        lines = recording(name)
+    else:
+        export = RECORDINGS / "chatgpt" / f"{name}.json"
+        if not export.exists():
+            pytest.skip("the recorded conversations are not beside this checkout")
+        lines = [chatgpt_line(found) for found in json.loads(export.read_text(encoding="utf-8"))]
+    file = tmp_path / "trees.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    with duckstore.open() as imported:
+        imported.import_jsonl(file)
+        for line in lines:
+            play(store.conversation(line["session_id"]), line["items"], line["parents"])
+        played = trees_of(store)
+        assert played == trees_of(imported)
+    forks = 0
+    for line in lines:
+        items, points = played[line["session_id"]]
+        assert items == list(zip(line["parents"], line["items"], strict=True))
+        counted = sum(count > 1 for count in Counter(line["parents"]).values())
+        assert len({point[0] for point in points}) == counted
+        forks += counted
+    conversation = max(played, key=lambda name: len(played[name][1]))
+    alternatives = store.conversation(conversation).alternatives()
+    assert len(alternatives) == len(played[conversation][1])
+    points = store.sql(
+        "select distinct session_id, coalesce(item_before_id, 0) from edit_points"
+    ).height
+    assert points == forks
+    if name in COUNTS:
+        assert forks == COUNTS[name][2]
+    assert store.check() == []
 
 
 @pytest.mark.parametrize("name", ["chatgpt-tree", "chatgpt-citations"])
