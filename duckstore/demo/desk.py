@@ -16,9 +16,7 @@ from agents.usage import Usage
 from duckstore.session import DuckDBSession
 from duckstore.store import Store
 
-__all__ = ["EDITED_SESSION", "run_desk"]
-
-EDITED_SESSION = "delivery-question"
+__all__ = ["run_desk"]
 
 _ORDERS = {4711: ("shipped", 49), 4712: ("being packed", 120)}
 _DAYS = {"Berlin": 2, "Lisbon": 4}
@@ -73,15 +71,15 @@ def _desk(script: list[ModelStep], refund_script: list[ModelStep]) -> Agent[Any]
     )
 
 
-async def _ask(agent: Agent[Any], question: str, session: DuckDBSession) -> None:
+async def _ask(agent: Agent[Any], question: str | list[Any], session: DuckDBSession) -> None:
     await Runner.run(agent, question, session=session, run_config=RunConfig(tracing_disabled=True))
 
 
-async def run_desk(store: Store) -> None:
+async def run_desk(store: Store, edited_session: str) -> None:
     """Run all conversations of the demo, each in a session of its own."""
     await _refund_after_a_failure(store.session("order-4711"))
     await _parallel_calls(store.session("delivery-times"))
-    await _edited_question(store.session(EDITED_SESSION))
+    await _edited_question(store.session(edited_session))
 
 
 async def _refund_after_a_failure(session: DuckDBSession) -> None:
@@ -160,6 +158,5 @@ async def _edited_question(session: DuckDBSession) -> None:
         [],
     )
     await _ask(desk, "How long does delivery take?", session)
-    await session.pop_item()  # the answer
-    await session.pop_item()  # the question
-    await _ask(desk, "How long does delivery to Lisbon take?", session)
+    await session.edit(1, "How long does delivery to Lisbon take?")
+    await _ask(desk, [], session)  # answers what stands there now

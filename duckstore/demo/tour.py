@@ -17,7 +17,11 @@ from duckstore.store import Store, open_store
 if TYPE_CHECKING:
     import polars
 
+    from duckstore.outline import DiffItem
+
 __all__ = ["run_demo"]
+
+EDITED_SESSION = "delivery-question"
 
 
 def run_demo(path: Path, folder: Path, *, console: Console | None = None) -> None:
@@ -47,7 +51,7 @@ def run_demo(path: Path, folder: Path, *, console: Console | None = None) -> Non
         )
     with open_store(path) as store:
         console.print("Running a support desk of two agents in three conversations ...")
-        asyncio.run(run_desk(store))
+        asyncio.run(run_desk(store, EDITED_SESSION))
         _show_questions(console, store)
         _show_parquet(console, store, folder, polars)
     _show_next(console, path)
@@ -76,13 +80,14 @@ def _show_questions(console: Console, store: Store) -> None:
     )
     _print(
         console,
-        "Where a question was edited, and what each version led to (duckstore query edit_points)",
+        "A question was edited (session.edit): both versions, and what each led to",
         store.sql(
             "select rank, text, assistant_message, tool_call_count, edit_points.is_current"
             " from edit_points inner join runs on runs.id = edit_points.run_id order by rank"
         ),
         ["rank", "text", "assistant_message", "tool_call_count", "is_current"],
     )
+    _show_difference(console, store)
     _print(
         console,
         "Tokens by agent, written by the session without any set-up",
@@ -94,6 +99,23 @@ def _show_questions(console: Console, store: Store) -> None:
         ),
         ["agent_name", "response_count", "input_tokens", "output_tokens"],
     )
+
+
+def _show_difference(console: Console, store: Store) -> None:
+    """The two ways that the edited conversation went, beside each other."""
+    diff = store.conversation(EDITED_SESSION).diff("main~1", "main")
+    table = _table(f"What the edit changed (duckstore diff {EDITED_SESSION} main~1 main)", console)
+    for name in (f"{diff.left}, before", f"{diff.right}, after", "distance"):
+        table.add_column(name, justify="right" if name == "distance" else "left")
+    for row in diff.rows:
+        sides = (_said(side) for side in (row.left, row.right))
+        table.add_row(*sides, "" if row.distance is None else f"{row.distance:.2f}")
+    console.print(table, highlight=False)
+    console.print()
+
+
+def _said(item: DiffItem | None) -> str:
+    return f"{item.role or item.item_type}: {item.text}" if item is not None else ""
 
 
 def _show_parquet(console: Console, store: Store, folder: Path, polars: Any) -> None:
@@ -119,6 +141,7 @@ def _show_next(console: Console, path: Path) -> None:
     console.print(f"The store is {path}. Try next:", highlight=False)
     for command in (
         f"duckstore -d {path} show order-4711",
+        f"duckstore -d {path} show {EDITED_SESSION} --tree",
         f"duckstore -d {path} query turn_pairs --include-superseded true --format markdown",
         f'duckstore -d {path} sql "select session_id, operation, created_at from history"',
         f"duckstore -d {path} check",
@@ -127,15 +150,20 @@ def _show_next(console: Console, path: Path) -> None:
 
 
 def _print(console: Console, title: str, frame: polars.DataFrame, columns: list[str]) -> None:
-    console.print()
-    console.print(Text(title, style="bold"))
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = _table(title, console)
     for name in columns:
         table.add_column(name, justify="right" if frame.schema[name].is_numeric() else "left")
     for row in frame.select(columns).iter_rows():
         table.add_row(*(_cell(value) for value in row))
     console.print(table, highlight=False)
     console.print()
+
+
+def _table(title: str, console: Console) -> Table:
+    """A table, after its title was printed."""
+    console.print()
+    console.print(Text(title, style="bold"))
+    return Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
 
 
 def _cell(value: Any) -> str:
