@@ -235,6 +235,15 @@ RULES: dict[str, str] = {
         inner join paths using (session_key)
         where ends.branch_id <> paths.branch_id or ends.position <> paths.length
     """,
+    "the current branch is not deleted, and what a branch inherits is stored": """
+        select session_key, concat('the path is on branch ', branch_id, ', which is deleted')
+        from current_branches
+        inner join deleted_branches using (branch_id)
+        union all
+        select session_key, concat('branch ', branch_id, ' inherits from ', source_branch_id)
+        from lineage_rows
+        where source_branch_id not in (select branch_id from branch_rows)
+    """,
     "is_current marks exactly the current path": """
         with marked as (select session_key, item_id from placed_items where is_current),
 

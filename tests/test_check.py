@@ -107,6 +107,15 @@ BREAKS: list[tuple[str, str]] = [
         " values ($call, $root), ($call, $root)",
     ),
     (
+        "the current branch is not deleted, and what a branch inherits is stored",
+        "insert into move_rows select 9000, session_key, 'delete', $edit, 1, null, null, null,"
+        " created_at from session_rows where session_key = $root",
+    ),
+    (
+        "the current branch is not deleted, and what a branch inherits is stored",
+        "update lineage_rows set source_branch_id = 9000 where branch_id = $edit",
+    ),
+    (
         "every call is counted once",
         "insert into session_rows select $root, 'twice', * exclude (session_key, session_id)"
         " from session_rows where session_key = $root",
