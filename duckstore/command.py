@@ -57,6 +57,8 @@ class Command:
     """They are run before the rows are appended."""
     renames: list[Statement] = field(default_factory=list)
     """They are run after it."""
+    dropped: Any = None
+    """What it took out of memory: it goes with the command."""
     erases: bool = False
     """Whether it deletes what was said, which must leave the bytes of the file as well."""
 

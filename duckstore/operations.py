@@ -46,6 +46,7 @@ def apply(command: Command, state: SessionState, stored: Stored) -> None:
     ]
     state.renamed.clear()
     command.erases = command.operation in ERASING and bool(command.statements)
+    command.dropped, state.path.dropped = state.path.dropped, []
     command.is_applied = True
 
 

@@ -25,13 +25,16 @@ FEW = 64
 class Path:
     """The entries of a path, in order."""
 
-    __slots__ = ("_entries", "_open_calls", "is_exact")
+    __slots__ = ("_entries", "_open_calls", "dropped", "is_exact")
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
         self._open_calls: defaultdict[str, list[int]] | None = None
         self.is_exact = True
         """Whether orjson gives equal values for the raw items. It may say no where it does."""
+        self.dropped: list[list[Entry]] = []
+        """Entries that were cut off. To free 25,000 takes 15 ms: whoever writes the change does it,
+        and not who waits for it."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -103,6 +106,7 @@ class Path:
     def cut(self, length: int) -> None:
         """Keep the first `length` entries."""
         if len(self._entries) - length > FEW:
+            self.dropped.append(self._entries[length:])
             del self._entries[length:]
             self._open_calls = None  # made again when the next call or output comes
         while len(self._entries) > length:
