@@ -70,6 +70,8 @@ def on_terminal(*arguments: object, **extra: str) -> str:
     [
         *(["--help"], ["info"], ["sessions"], ["show", "greeting"], ["query", "turn_pairs"]),
         *(["sql", "select 1"], ["check"], ["completion", "fish"], ["queries"]),
+        *(["branches", "greeting"], ["switch", "greeting", "main"]),
+        *(["show", "greeting", "--tree"], ["show", "greeting", "--branch", "main"]),
     ],
 )
 def test_nothing_heavy_is_imported(filled: Path, arguments: list[str]) -> None:

@@ -1,7 +1,7 @@
 """The command line: `duckstore`, or `python -m duckstore`.
 
 Starting must stay under 0.4 s, so nothing here imports the SDK, polars or pyarrow (only `demo`
-does, when it runs), and rich comes in where a terminal shows something drawn.
+does, when it runs), and rich comes in where something is drawn.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 import duckstore
+from duckstore.cli.branches import branches, diff, edit, purge, switch
 from duckstore.cli.copies import backup, compact, recover
 from duckstore.cli.files import check, export, import_, info
 from duckstore.cli.options import database_option, format_option, read_only_option
@@ -37,7 +38,8 @@ def cli() -> None:
 
 
 for command in (
-    *(demo, info, sessions, show, queries, query, sql, export, import_, check),
+    *(demo, info, sessions, show, branches, diff, edit, switch, purge),
+    *(queries, query, sql, export, import_, check),
     *(backup, compact, recover, completion),
 ):
     cli.add_command(command)

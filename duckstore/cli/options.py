@@ -7,6 +7,7 @@ is imported when one is opened: help and completion must not wait for DuckDB.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,9 +27,11 @@ __all__ = [
     "VARIABLE",
     "Chosen",
     "Opened",
+    "complete_branch",
     "complete_session",
     "database_option",
     "format_option",
+    "given_text",
     "opened",
     "pass_chosen",
     "read_only_option",
@@ -131,18 +134,56 @@ def _must_be_there(path: str) -> None:
         )
 
 
+def given_text(text: str) -> str:
+    """The text of an argument; `-` stands for what is on standard input.
+
+    Raises:
+        click.UsageError: It is not UTF-8.
+    """
+    if text != "-":
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise click.UsageError("An argument is not UTF-8.")
+        return text
+    if sys.stdin is None:
+        raise click.UsageError("Standard input is closed.")
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"Standard input is not UTF-8: {error}.") from None
+
+
 def complete_session(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """The session ids that begin with what was typed, the latest first."""
-    values: dict[str, Any] = {"start": incomplete}
+    return _completed(
+        context,
+        "select session_id, coalesce(title, first_user_message) from sessions"
+        " where starts_with(session_id, $start) order by updated_at desc limit 50",
+        {"start": incomplete},
+    )
+
+
+def complete_branch(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The branches of the session named before that begin with what was typed, the latest first."""
+    # Where an option's value is still to come, click has not looked at the arguments yet.
+    session_id = context.params.get("session_id") or next(iter(context.args), None)
+    return _completed(
+        context,
+        "select name, if(is_current, concat(kind, ', current'), kind) from branches"
+        " where session_id = $session_id and deleted_at is null and starts_with(name, $start)"
+        " order by branch_id desc limit 50",
+        {"session_id": session_id, "start": incomplete},
+    )
+
+
+def _completed(context: click.Context, sql: str, values: dict[str, Any]) -> list[CompletionItem]:
+    """Names with what is told beside them. Never fails."""
     try:
         with opened(context.ensure_object(Chosen)) as it:
-            found = it.access.rows(
-                "select session_id, coalesce(title, first_user_message) from sessions"
-                " where starts_with(session_id, $start) order by updated_at desc limit 50",
-                values,
-            )
+            found = it.access.rows(sql, values)
     except (errors.DuckstoreError, click.UsageError, OSError):
         return []  # there is nothing to offer, and no place to say why
-    return [CompletionItem(name, help=title) for name, title in found.rows]
+    return [CompletionItem(name, help=text) for name, text in found.rows]

@@ -33,10 +33,15 @@ def console(*, stderr: bool = False) -> Console:
     """A console that has colour and a width only on a terminal, and no colour with NO_COLOR."""
     from rich.console import Console
 
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to `Program`: rich would end the process with exit code 1."""
+            raise BrokenPipeError
+
     stream = sys.stderr if stderr else sys.stdout
     is_terminal = stream.isatty()
     has_colour = is_terminal and not os.environ.get("NO_COLOR")
-    return Console(
+    return Screen(
         file=stream,
         force_terminal=is_terminal,
         color_system="auto" if has_colour else None,

@@ -6,7 +6,6 @@ help, completion and click's messages work for them as for everything else.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
@@ -17,6 +16,7 @@ from duckstore.cli.options import (
     complete_session,
     database_option,
     format_option,
+    given_text,
     opened,
     pass_chosen,
 )
@@ -151,11 +151,7 @@ def sql(chosen: Chosen, statement: str) -> None:
     SQL is one select (or from, values, describe, summarize, show, explain) on the store's
     relations; - reads it from standard input.
     """
-    if statement == "-":
-        try:
-            statement = sys.stdin.buffer.read().decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise click.UsageError(f"Standard input is not UTF-8: {error}.") from None
+    text = given_text(statement)
     with opened(chosen) as it:
-        found = it.access.rows(statement, is_foreign=True)
+        found = it.access.rows(text, is_foreign=True)
     write_rows(found, chosen.format)

@@ -56,7 +56,7 @@ def demo(chosen: Chosen, folder: Path, overwrite: bool) -> None:
 def completion(shell: str) -> None:
     """Print the script for completion in a shell.
 
-    It completes commands, options, queries and session ids.
+    It completes commands, options, queries, session ids and branch names.
 
     \b
     bash: echo 'eval "$(duckstore completion bash)"' >> ~/.bashrc

@@ -12,7 +12,7 @@ import unicodedata
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["cell", "cut", "json_text", "visible", "width"]
+__all__ = ["cell", "cut", "fit", "json_text", "visible", "width"]
 
 _SHOWN = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _SHOWN |= {ord("\n"): "\\n", ord("\t"): "\\t", ord("\r"): "\\r"}
@@ -64,6 +64,19 @@ def cut(text: str, length: int) -> str:
     """The text on one line and at most `length` characters long."""
     text = " ".join(text.split())
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def fit(text: str, columns: int) -> str:
+    """The text on one line, visible, and at most so many columns of a terminal wide."""
+    text = visible(" ".join(text.split()))
+    taken = kept = 0
+    for number, character in enumerate(text):
+        taken += width(character)
+        if taken > columns:
+            return text[:kept] + "…"
+        if taken < columns:
+            kept = number + 1  # there is room for the mark after it
+    return text
 
 
 def width(text: str) -> int:
