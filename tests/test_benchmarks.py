@@ -10,6 +10,7 @@ import pytest
 import duckstore
 from tests.benchmarks.__main__ import ALL, PARTS
 from tests.benchmarks.__main__ import run as run_benchmarks
+from tests.benchmarks.branches import OWN, fill_branches
 from tests.benchmarks.bulk import fill_duckstore, fill_sqlite
 from tests.benchmarks.conversations import Add, Edit, conversation, items, timeline
 from tests.benchmarks.goals import GOALS, markdown
@@ -19,6 +20,7 @@ from tests.benchmarks.stores import (
     ADVANCED,
     APPENDER,
     DUCKSTORE,
+    FEWEST,
     FILE,
     MIDDLE,
     OWNER,
@@ -147,13 +149,42 @@ def test_every_row_of_memory_and_soak_is_there(report: Report) -> None:
     ]
 
 
+def test_every_row_of_branches_is_there(report: Report) -> None:
+    own, two = {DUCKSTORE}, {DUCKSTORE, ADVANCED}
+    wanted = []
+    for what, sizes, kinds in (
+        (
+            "items",
+            SMALLEST.branch_items,
+            {
+                "read 20 of another branch": two,
+                "switch back from before the last turn": two,
+                "switch back from the middle": two,
+                "open before the last turn": two,
+                "open in the middle": own,
+                "edit the last turn": own,
+            },
+        ),
+        (
+            "branches",
+            SMALLEST.branch_counts,
+            {"read 20 of one": two, "read one whole": two, "read 20 of one, cold": own},
+        ),
+    ):
+        least, most = sizes
+        for kind, names in kinds.items():
+            wanted += [(f"{kind}, {size} {what}", names) for size in sizes]
+            wanted.append((f"{kind}, {most} {what} beside {least}", {DUCKSTORE, FEWEST}))
+    assert cases(report, "branches") == wanted
+
+
 def test_the_soak_is_for_itself() -> None:
     assert set(ALL) - set(PARTS) == {"soak"}
 
 
 def test_every_store_was_measured_in_every_round(report: Report) -> None:
     for row in report.rows:
-        if row.part in ("add", "get", "pop", "turn", "durability"):
+        if row.part in ("add", "get", "pop", "turn", "durability", "branches"):
             assert {len(samples) for samples in row.samples.values()} == {SMALLEST.rounds}, row
         assert all(row.samples.values()), row
 
@@ -198,6 +229,12 @@ def test_a_goal_is_met_or_not() -> None:
     assert met().endswith("| failed | **no** |")
 
 
+def test_a_tiny_ratio_is_not_shown_as_nothing() -> None:
+    row = Row("branches", "open", {DUCKSTORE: [1.0], ADVANCED: [600.0]})
+    assert row.ratio(ADVANCED) == (1 / 600,)
+    assert "0.002" in Report("t", [row]).text()
+
+
 def test_conversations_are_the_same_by_seed_and_have_edits() -> None:
     assert conversation(3, 40) == conversation(3, 40)
     assert len(items(1, 1000)) == 1000
@@ -225,3 +262,19 @@ def test_multiplied_sessions_keep_every_rule_of_a_store(tmp_path: Path) -> None:
             other = plain.session(session_id)
             assert run(store.session(session_id).get_items()) == run(other.get_items())
             plain.release(other)
+
+
+def test_branches_that_are_filled_in_keep_every_rule_of_a_store(tmp_path: Path) -> None:
+    path, base = tmp_path / "store.duckdb", items(40, 40)
+    fill_branches(path, "many", len(base), 30)
+    with duckstore.open(path) as store:
+        assert store.check() == []
+        session = store.session("0-many")
+        found = run(session.branches())
+        assert [branch.name for branch in found] == ["main", *(f"one-{n}" for n in range(30))]
+        assert len({branch.fork_position for branch in found}) > 3
+        assert run(session.get_items(branch_id="main")) == base
+        for branch in found[1:]:
+            own = items(int(branch.name.removeprefix("one-")), OWN)
+            wanted = base[: branch.fork_position] + own
+            assert run(session.get_items(branch_id=branch.branch_id)) == wanted

@@ -18,6 +18,7 @@ from time import perf_counter
 
 import duckdb
 
+from tests.benchmarks.branches import measure_branches
 from tests.benchmarks.durability import measure_durability
 from tests.benchmarks.goals import markdown
 from tests.benchmarks.growth import measure_growth
@@ -47,6 +48,7 @@ MEASURES = {
     "query": measure_query,
     "growth": measure_growth,
     "memory": measure_memory,
+    "branches": measure_branches,
     "soak": measure_soak,
 }
 ALL = tuple(MEASURES)

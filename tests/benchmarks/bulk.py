@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,18 +22,37 @@ from agents.extensions.memory import AdvancedSQLiteSession
 from agents.memory import SQLiteSession
 
 import duckstore
+from duckstore.batch import Entry
+from duckstore.branch import Stretch
 from duckstore.encoding import encode_batch
 from duckstore.operations import new_items
-from duckstore.restore import last_id
+from duckstore.restore import StoredSessions, last_id
 from duckstore.schema import TABLES
 from duckstore.telemetry import ResponseFacts, Usage
 from duckstore.tree import SessionState
-from tests.benchmarks.conversations import Add, Edit, Item, Step
+from tests.benchmarks.conversations import Add, Edit, Fork, Item, Step
 
 __all__ = ["FILLS", "duckstore_rows", "fill_advanced", "fill_duckstore", "fill_sqlite"]
 
 Steps = Iterable[tuple[str, Step]]
 _START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class _FirstBranch(StoredSessions):
+    """The items of a session's first branch, for who would ask the file for them."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        super().__init__(None)
+        self._entries = entries
+
+    def entries(
+        self, session_key: int, stretches: Sequence[Stretch], before: Entry | None
+    ) -> list[Entry]:
+        return [
+            entry
+            for stretch in stretches
+            for entry in self._entries[stretch.first_position - 1 : stretch.last_position]
+        ]
 
 
 @dataclass(slots=True)
@@ -43,6 +62,8 @@ class _Writer:
     first_id: int
     label: str
     states: dict[str, SessionState] = field(default_factory=dict)
+    first: dict[int, _FirstBranch] = field(default_factory=dict)
+    """By session key, where it has more than its first branch: that one, which is whole by then."""
     now: datetime = _START
 
     def play(self, steps: Steps) -> int:
@@ -63,6 +84,8 @@ class _Writer:
                 self.states[session_id] = state
             if isinstance(step, Add):
                 self._add(state, step.items, next_id)
+            elif isinstance(step, Fork):
+                self._fork(state, step, next_id)
             else:
                 self._pop(state, step.count, next_id)
         return current
@@ -86,6 +109,13 @@ class _Writer:
             came_from = (state.current.branch_id, len(state.path))
             state.cut(len(state.path) - 1)
             state.move("pop", came_from, next_id, self.now)
+
+    def _fork(self, state: SessionState, step: Fork, next_id: Callable[[], int]) -> None:
+        key = state.session_key
+        if key not in self.first:
+            self.first[key] = _FirstBranch(list(state.path))
+        place = (state.branches[key], step.position)
+        state.fork(step.name, place, next_id, self.now, self.first[key])
 
     def rows(self) -> dict[str, list[tuple[Any, ...]]]:
         """The rows of all sessions by table, in the order in which they came to be."""

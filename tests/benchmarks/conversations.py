@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Add", "Edit", "Item", "Step", "conversation", "items", "timeline"]
+__all__ = ["Add", "Edit", "Fork", "Item", "Step", "conversation", "items", "timeline"]
 
 Item = dict[str, Any]
 
@@ -60,7 +60,16 @@ class Edit:
     turn_number: int
 
 
-Step = Add | Edit
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """A branch begins by name, after so many items of the session's first branch."""
+
+    name: str
+    position: int
+
+
+Step = Add | Edit | Fork
+"""What may happen. Branches by name are in no conversation here: who wants some adds them."""
 
 
 def conversation(seed: int, item_count: int, *, with_edits: bool = True) -> list[Step]:

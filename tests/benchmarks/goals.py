@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tests.benchmarks.report import Report, Row, short
-from tests.benchmarks.stores import ADVANCED, DUCKSTORE, SQLITE
+from tests.benchmarks.stores import ADVANCED, DUCKSTORE, FEWEST, SQLITE
 
 __all__ = ["GOALS", "Goal", "markdown"]
 
@@ -66,7 +66,7 @@ def _seconds(row: Row) -> Figures | None:
     return [row.point(DUCKSTORE, 0.5) / 1000]
 
 
-_SQLITE = _ratio(SQLITE)
+_SQLITE, _OWN_SMALLEST = _ratio(SQLITE), _ratio(FEWEST)
 GOALS = (
     Goal("add 1, 4, 16, 64 items, one session alone", "at most 0.8 times `SQLiteSession`'s time",
          "add", r"\d+ items?", _SQLITE, 0.8),
@@ -111,6 +111,16 @@ GOALS = (
          r".* MB( opened|, then \d+ .*)", _own, 200, "MB"),
     Goal("memory after writing a million items", "below 200 MB", "memory", "writing .*", _own, 200,
          "MB"),
+    Goal("open a branch at 100, 5,000, 50,000 items, beside `AdvancedSQLiteSession`", "",
+         "branches", r"open before the last turn, [\d,]+ items", _ratio(ADVANCED), 0,
+         at_least=True),
+    Goal("open a branch at 50,000 items, beside duckstore's own time at 100", "at most 1.5 times",
+         "branches", "open before the last turn, .* beside .*", _OWN_SMALLEST, 1.5),
+    Goal("read the last 20 items of another branch at 50,000 items, beside 100",
+         "at most 1.5 times", "branches", "read 20 of another branch, .* beside .*",
+         _OWN_SMALLEST, 1.5),
+    Goal("the same in a session of 10,000 branches, beside 10", "at most 1.5 times", "branches",
+         r"read 20 of one, [\d,]+ branches beside .*", _OWN_SMALLEST, 1.5),
 )  # fmt: skip
 SMALL = 50_000
 """Items beside which a cold read must be as good as beside the most."""

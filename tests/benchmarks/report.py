@@ -10,6 +10,7 @@ from tests.benchmarks.stores import (
     ADVANCED,
     APPENDER,
     DUCKSTORE,
+    FEWEST,
     FILE,
     MIDDLE,
     OWNER,
@@ -20,7 +21,7 @@ from tests.benchmarks.stores import (
 __all__ = ["RATE", "Report", "Row"]
 
 REFERENCES = (SQLITE, ADVANCED, APPENDER, FILE)
-OTHERS = {OWNER: "owner", RELAXED: "relaxed", MIDDLE: "middle third"}
+OTHERS = {OWNER: "owner", RELAXED: "relaxed", MIDDLE: "middle third", FEWEST: "smallest"}
 """References of a few rows, which share one column: what the cell says."""
 RATE = "/s"
 """The unit of which more is better."""
@@ -145,6 +146,8 @@ def short(value: float) -> str:
     """A figure in about three digits."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
+    if 0 < abs(value) < 0.01:
+        return f"{value:.1g}"  # it must not read as nothing
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 

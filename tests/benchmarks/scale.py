@@ -41,6 +41,10 @@ class Scale:
     """Items that a process writes before its memory is taken."""
     memory_turns: int = 200
     memory_reads: int = 100
+    branch_items: tuple[int, ...] = (100, 5_000, 50_000)
+    """Items of the sessions in which branches are opened and read."""
+    branch_counts: tuple[int, ...] = (10, 1_000, 10_000)
+    """Branches of the sessions in which one is read."""
     soak_seconds: float = 300
     soak_sessions: int = 50
 
@@ -62,6 +66,8 @@ QUICK = Scale(
     memory_written=20_000,
     memory_turns=50,
     memory_reads=20,
+    branch_items=(100, 2_000),
+    branch_counts=(10, 100),
     soak_seconds=20,
 )
 SMALLEST = Scale(
@@ -82,6 +88,8 @@ SMALLEST = Scale(
     memory_written=500,
     memory_turns=3,
     memory_reads=3,
+    branch_items=(20, 60),
+    branch_counts=(2, 6),
     soak_seconds=2,
     soak_sessions=7,
 )

@@ -23,6 +23,7 @@ __all__ = [
     "ADVANCED",
     "APPENDER",
     "DUCKSTORE",
+    "FEWEST",
     "FILE",
     "MIDDLE",
     "OWNER",
@@ -46,7 +47,8 @@ FILE = "file + fdatasync"
 OWNER = "duckstore, in the owner"
 RELAXED = "duckstore, relaxed"
 MIDDLE = "duckstore, middle third"
-"""Three that duckstore is compared with itself by."""
+FEWEST = "duckstore, smallest size"
+"""Four that duckstore is compared with itself by."""
 
 
 class Session(Protocol):
