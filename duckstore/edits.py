@@ -14,7 +14,7 @@ from duckstore.branch import Branch
 from duckstore.command import Command
 from duckstore.encoding import decode, encode_items
 from duckstore.items import describe
-from duckstore.places import branch_named, message_at, place_of
+from duckstore.places import asked_in, branch_named, message_at, place_of
 from duckstore.tree import NextId, SessionState, Stored, kind_of
 
 __all__ = ["delete_branch", "edit", "fork", "purge_items", "rename", "rewind", "switch"]
@@ -86,8 +86,7 @@ def fork(command: Command, state: SessionState, next_id: NextId, stored: Stored)
 
 
 def _must_ask(state: SessionState, turn_number: int) -> None:
-    index = state.path.first_of_turn(turn_number)
-    if index is None or state.path[index].user_item_id is None:
+    if asked_in(state, turn_number) is None:
         raise errors.ArgumentError(
             f"Turn {turn_number} does not contain a user message in branch {state.current.name!r}"
         )
@@ -97,9 +96,8 @@ def _free_name(state: SessionState, command: Command) -> str:
     """The name that `AdvancedSQLiteSession` gives to a branch without one."""
     turn = (command.values["at"] or {}).get("turn", 0)
     base = f"branch_from_turn_{turn}_{command.created_us // 1_000_000}"
-    taken = {branch.name for branch in state.branches.values()}
     name, number = base, 1
-    while name in taken:
+    while state.named(name) is not None:
         number += 1
         name = f"{base}_{number}"
     return name
@@ -108,7 +106,7 @@ def _free_name(state: SessionState, command: Command) -> str:
 def _check_name(state: SessionState, name: str) -> None:
     if not name.strip():
         raise errors.BranchNameError("Branch name cannot be empty")
-    if any(branch.name == name for branch in state.branches.values()):
+    if state.named(name) is not None:
         raise errors.BranchNameError(
             f"Branch ID {name!r} has already been used. Choose a new branch ID."
         )
@@ -135,7 +133,7 @@ def rename(command: Command, state: SessionState, next_id: NextId, stored: Store
     if name == branch.name:
         return
     _check_name(state, name)
-    branch.name = state.renamed[branch.branch_id] = name
+    state.rename(branch, name)
 
 
 def delete_branch(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> None:
@@ -175,13 +173,14 @@ def purge_items(command: Command, state: SessionState, next_id: NextId, stored: 
     elif state.current is branch and len(state.path) >= position:
         state.path.cut(position - 1)
     _delete_rows(command, state, item_id, branch, position, gone)
+    names_gone = {state.branches[branch_id].name for branch_id in gone}
     for branch_id in gone:
-        if state.branches.pop(branch_id).name == MAIN:
-            branch.name = state.renamed[branch.branch_id] = MAIN
+        state.remove(state.branches[branch_id])
+    if MAIN in names_gone:
+        state.rename(branch, MAIN)
     branch.tip = position - 1
     if state.current is branch:
         state.cut(len(state.path))
-    state.diversions = [move for move in state.diversions if move[1] not in gone]
     state.answered = stored.answered(
         state.session_key, without={branch.branch_id: position, **dict.fromkeys(gone, 0)}
     )

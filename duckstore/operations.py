@@ -15,11 +15,11 @@ from typing import Any
 
 from duckstore import edits, errors
 from duckstore.batch import Entry, NewItem
-from duckstore.branch import Branch
+from duckstore.branch import Branch, common_length
 from duckstore.command import Command
 from duckstore.encoding import decode
 from duckstore.items import describe
-from duckstore.places import is_on_path
+from duckstore.places import branch_named, is_on_path
 from duckstore.schema import TABLES
 from duckstore.telemetry import ResponseFacts, Usage
 from duckstore.tree import NextId, SessionState, Stored
@@ -62,12 +62,23 @@ def needs_file(command: Command, state: SessionState) -> bool:
             return not is_on_path(state, values["to"])
         case "fork":
             return not is_on_path(state, values["at"])
-        case "switch" | "purge_items" | "usage":
+        case "switch":
+            return _must_read(state, values["branch"])
+        case "purge_items" | "usage":
             return True
         case "delete_branch":
             return bool(values["force"])
         case _:
             return False
+
+
+def _must_read(state: SessionState, name: str | int) -> bool:
+    """Whether a branch shows items that are not on the path."""
+    try:
+        branch = branch_named(state, name)
+    except errors.UnknownBranchError:
+        return False
+    return common_length(state.current, len(state.path), branch, branch.length) < branch.length
 
 
 def new_items(raws: Sequence[str]) -> list[NewItem]:

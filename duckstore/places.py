@@ -24,10 +24,13 @@ from duckstore.encoding import decode
 from duckstore.items import describe
 from duckstore.tree import Place, SessionState, Stored
 
-__all__ = ["Where", "branch_named", "is_on_path", "message_at", "place_of"]
+__all__ = ["Where", "asked_in", "branch_named", "is_on_path", "message_at", "place_of"]
 
 Where = Mapping[str, Any] | None
 """What a command says of a place."""
+
+MOST_NAMES = 20
+"""So many branches are named to who asks for one that is not there."""
 
 
 def is_on_path(state: SessionState, where: Where) -> bool:
@@ -77,7 +80,7 @@ def message_at(state: SessionState, where: Mapping[str, Any], stored: Stored) ->
     """
     if "turn" in where:
         first = _user_message(state, where["turn"])
-        return (state.current, first), state.path[first].raw
+        return (state.current, first), _message(state.path[first], state)
     index = state.path.index_of(where["item"])
     if index is not None:
         return (state.current, index), _message(state.path[index], state)
@@ -92,11 +95,13 @@ def branch_named(state: SessionState, branch: str | int) -> Branch:
     Raises:
         UnknownBranchError: The session has none such, or it was deleted.
     """
-    found = next((b for b in state.branches.values() if branch in (b.branch_id, b.name)), None)
+    found = state.named(branch) if isinstance(branch, str) else state.branches.get(branch)
     if found is None or found.is_deleted:
-        names = ", ".join(repr(b.name) for b in state.branches.values() if not b.is_deleted)
+        living = [repr(b.name) for b in state.branches.values() if not b.is_deleted]
+        more = f" and {len(living) - MOST_NAMES} more" if len(living) > MOST_NAMES else ""
         raise errors.UnknownBranchError(
-            f"Branch {branch!r} does not exist: session {state.session_id!r} has {names}"
+            f"Branch {branch!r} does not exist: session {state.session_id!r} has "
+            f"{', '.join(living[:MOST_NAMES])}{more}"
         )
     return found
 
@@ -135,15 +140,29 @@ def _opening(state: SessionState, turn_number: int) -> int:
 
 def _user_message(state: SessionState, turn_number: int) -> int:
     """Where the first user message of a run stands on the path."""
-    first = _first(state, turn_number)
-    user_item_id = state.path[first].user_item_id
+    user_item_id = asked_in(state, turn_number)
     if user_item_id is None:
+        _first(state, turn_number)
         raise errors.ArgumentError(
             f"run {turn_number} of session {state.session_id!r} has no user message: name the "
             "message by its item_id"
         )
     index = state.path.index_of(user_item_id)
     return index if index is not None else _compacted(state, turn_number)
+
+
+def asked_in(state: SessionState, turn_number: int) -> int | None:
+    """The first user message of a run of the path; None where it has none, or is not there.
+
+    System messages that lead up to it stand before it, and know nothing of it.
+    """
+    path = state.path
+    index = path.first_of_turn(turn_number)
+    while index is not None and index < len(path) and path[index].turn_number == turn_number:
+        if path[index].user_item_id is not None:
+            return path[index].user_item_id
+        index += 1
+    return None
 
 
 def _compacted(state: SessionState, turn_number: int) -> int:
@@ -177,7 +196,7 @@ def _end_of_input(state: SessionState) -> int:
     """The length of the path up to the end of the last thing that a user said."""
     for index in range(len(state.path) - 1, -1, -1):
         entry = state.path[index]
-        if entry.part == "input" and describe(decode(entry.raw)).is_user_message:
+        if entry.part == "input" and _is_said_by_user(entry):
             end = index + 1
             while end < len(state.path) and state.path[end].part == "input":
                 end += 1
@@ -185,6 +204,13 @@ def _end_of_input(state: SessionState) -> int:
     raise errors.ArgumentError(
         f"the path of session {state.session_id!r} has no user message to answer again"
     )
+
+
+def _is_said_by_user(entry: Entry) -> bool:
+    try:
+        return describe(decode(entry.raw)).is_user_message
+    except ValueError:  # a damaged row
+        return False
 
 
 def _message(entry: Entry, state: SessionState) -> str:

@@ -21,10 +21,12 @@ How a batch is divided into runs, responses and tool calls is decided in `duckst
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Protocol
 
 from duckstore.batch import Batch, Entry, NewItem
@@ -80,6 +82,8 @@ class SessionState:
     """Whether its path was ever changed otherwise than by appending to it."""
     is_stored: bool = True
     """Whether the session's own row is in the file (or among `rows`)."""
+    _names: dict[str, Branch] | None = None
+    """The branches by name, made when one is asked for."""
 
     @classmethod
     def new(cls, session_id: str) -> SessionState:
@@ -123,18 +127,19 @@ class SessionState:
         fresh = SessionState.new(self.session_id)
         self.session_key, self.is_stored, self.has_moved = 0, False, False
         self.branches, self.current, self.path = fresh.branches, fresh.current, fresh.path
-        self.answered, self.diversions = {}, []
+        self.answered, self.diversions, self._names = {}, [], None
 
     def empty(self) -> None:
         """Leave nothing but the first branch, without items."""
         root = self.branches[self.session_key]
         root.name, root.tip, root.end, root.is_deleted = "main", 0, OPEN_END, False
         self.branches, self.current, self.path = {root.branch_id: root}, root, Path()
-        self.answered, self.diversions = {}, []
+        self.answered, self.diversions, self._names = {}, [], None
 
     def name_after_current(self) -> None:
         """Name the current branch "main" and the others after it, in the order they began."""
         others = (b for b in self.branches.values() if b is not self.current)
+        self._names = None
         self.current.name = self.renamed[self.current.branch_id] = "main"
         for number, branch in enumerate(others, start=1):
             branch.name = self.renamed[branch.branch_id] = f"main~{number}"
@@ -151,6 +156,26 @@ class SessionState:
             now,
         )
 
+    def named(self, name: str) -> Branch | None:
+        """The branch of that name, deleted ones too; None where there is none."""
+        if self._names is None:
+            self._names = {branch.name: branch for branch in self.branches.values()}
+        return self._names.get(name)
+
+    def rename(self, branch: Branch, name: str) -> None:
+        """Give a branch a name that no other has."""
+        names = self._names
+        if names is not None and names.get(branch.name) is branch:
+            del names[branch.name]
+        branch.name = self.renamed[branch.branch_id] = name
+        if names is not None:
+            names[name] = branch
+
+    def remove(self, branch: Branch) -> None:
+        """Forget a branch whose rows are deleted."""
+        del self.branches[branch.branch_id]
+        self._names = None
+
     # Where it is -----------------------------------------------------------------------------
 
     @property
@@ -165,9 +190,9 @@ class SessionState:
 
     def branch_of_course(self, course: int | None) -> Branch | None:
         """The branch that an earlier course was on; None where what it adds belongs here."""
-        later = next((move for move in self.diversions if move[0] > (course or 0)), None)
-        if course is None or later is None:
+        if course is None or course >= self.course:
             return None
+        later = self.diversions[bisect_right(self.diversions, course, key=itemgetter(0))]
         branch = self.branches.get(later[1])
         at_tip = branch is self.current and len(self.path) == self.current.tip
         return None if at_tip else branch
@@ -327,6 +352,8 @@ class SessionState:
             lineage=lineage,
         )
         self.branches[branch.branch_id] = branch
+        if self._names is not None:
+            self._names[name] = branch
         self.rows["branch_rows"].append(self.branch_row(branch, now))
         self.rows["lineage_rows"].extend(
             (
@@ -345,10 +372,9 @@ class SessionState:
     def _give_up_name(self, branch: Branch) -> str:
         """The name of a branch, for the one that takes its place; it keeps it with a number."""
         name, number = branch.name, 1
-        taken = {other.name for other in self.branches.values()}
-        while f"{name}~{number}" in taken:
+        while self.named(f"{name}~{number}") is not None:
             number += 1
-        branch.name = self.renamed[branch.branch_id] = f"{name}~{number}"
+        self.rename(branch, f"{name}~{number}")
         return name
 
 
