@@ -18,16 +18,23 @@ from duckstore.errors import DuckstoreError
 
 if TYPE_CHECKING:
     from duckstore.listing import SessionInfo
+    from duckstore.outline import Alternative, BranchDiff, BranchInfo, DiffItem, DiffRow, Message
     from duckstore.recovering import recover_store as recover
     from duckstore.session import DuckDBSession
     from duckstore.store import QueryInfo, Store
     from duckstore.store import open_store as open
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
+    "Alternative",
+    "BranchDiff",
+    "BranchInfo",
+    "DiffItem",
+    "DiffRow",
     "DuckDBSession",
     "DuckstoreError",
+    "Message",
     "QueryInfo",
     "SessionInfo",
     "Store",
@@ -38,6 +45,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    **{
+        name: ("duckstore.outline", name)
+        for name in ("Alternative", "BranchDiff", "BranchInfo", "DiffItem", "DiffRow", "Message")
+    },
     "DuckDBSession": ("duckstore.session", "DuckDBSession"),
     "QueryInfo": ("duckstore.store", "QueryInfo"),
     "SessionInfo": ("duckstore.listing", "SessionInfo"),

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from duckstore import errors, outline
-from duckstore.encoding import decode_all, encode_items
+from duckstore.encoding import decode_all, encode_items, readable
 from duckstore.handle import SessionHandle, Target, where_of
 from duckstore.outline import Alternative, BranchDiff, BranchInfo, Message
+from duckstore.schema import OPEN_END
 from duckstore.sessions import Texts
 
 __all__ = ["Branching", "Reading"]
@@ -99,6 +100,7 @@ class Branching(SessionHandle):
             BranchNameError: The name is empty or was used before.
             ArgumentError: There is no such place.
         """
+        _check_name(name)
         return int(self._fork(name, where_of(at, name="at") if at is not None else None)[0])
 
     def _fork(self, name: str | None, at: dict[str, Any] | None, **more: Any) -> tuple[int, str]:
@@ -113,7 +115,7 @@ class Branching(SessionHandle):
         Raises:
             UnknownBranchError: The session has no such branch.
         """
-        self._run("switch", {"branch": branch})
+        self._run("switch", {"branch": _checked(branch)})
 
     def rename(self, branch: str | int, new_name: str) -> None:
         """Give a branch another name.
@@ -123,7 +125,7 @@ class Branching(SessionHandle):
             BranchNameError: The name is empty or was used before.
         """
         _check_name(new_name)
-        self._run("rename", {"branch": branch, "name": new_name})
+        self._run("rename", {"branch": _checked(branch), "name": new_name})
 
     def delete_branch(self, branch_id: str | int, force: bool = False) -> None:
         """Take a branch off the list. Its own items stay stored, superseded, until they are purged.
@@ -140,7 +142,7 @@ class Branching(SessionHandle):
         """
         if isinstance(branch_id, str) and not branch_id.strip():
             raise errors.BranchNameError("Branch ID cannot be empty")
-        self._run("delete_branch", {"branch": branch_id, "force": bool(force)})
+        self._run("delete_branch", {"branch": _checked(branch_id), "force": bool(force)})
 
     def fork(self, new_session_id: str, *, at: Target | None = None) -> Self:
         """Begin a session of its own with what was said here, up to a place.
@@ -162,20 +164,21 @@ class Branching(SessionHandle):
         fork = type(self)(self._access, new_session_id)
         where = where_of(at, name="at") if at is not None else None
         path = self._access.path_to(self.session_id, where)
-        ((title, user_id, tags, metadata),) = self._access.rows(
+        found = self._access.rows(
             "select title, user_id, tags, metadata from session_rows where session_id = $id",
             {"id": self.session_id},
         ).rows
+        if not found:
+            raise errors.ArgumentError(f"session {self.session_id!r} has just been purged")
+        pairs = zip(path["raws"], path["agent_names"], strict=True)
+        kept = [pair for pair in pairs if decode_all([pair[0]])]  # as they are read
+        raws = [raw for raw, _ in kept]
         values = {
-            "title": title,
-            "user_id": user_id,
-            "tags": tags,
-            "metadata": metadata,
+            **dict(zip(("title", "user_id", "tags", "metadata"), found[0], strict=True)),
             "parent_session_id": self.session_id,
             "parent_item_id": path["item_ids"][-1] if path["item_ids"] else None,
-            "agent_names": path["agent_names"],
+            "agent_names": [name for _, name in kept],
         }
-        raws = path["raws"]
         fork._run("copy", values, raws, len(raws) + 1)
         return fork
 
@@ -200,15 +203,21 @@ class Branching(SessionHandle):
             role: Only messages of this role: user, assistant, system or developer.
             superseded: Also messages that are not on the path any more.
             limit: How many at most; None for all.
+
+        Raises:
+            ArgumentError: A value is of another kind.
         """
-        for name, value in (("text", text), ("role", role)):
-            if value is not None and not isinstance(value, str):
-                raise errors.ArgumentError(f"{name} is {value!r}: give a text")
+        if not isinstance(text, str):
+            raise errors.ArgumentError(f"text is {text!r}: give a text")
+        if role is not None and not isinstance(role, str):
+            raise errors.ArgumentError(f"role is {role!r}: give a text")
+        if limit is not None and (not _is_whole(limit) or limit < 0):
+            raise errors.ArgumentError(f"limit is {limit!r}: give a whole number from 0 up")
         return outline.find_messages(
-            *(self._access, self.session_id, text),
-            role=role,
-            superseded=superseded,
-            limit=limit,
+            *(self._access, self.session_id, readable(text)),
+            role=role and readable(role),
+            superseded=bool(superseded),
+            limit=limit and min(limit, OPEN_END),
         )
 
     def alternatives(self, *, at: Target | None = None) -> list[Alternative]:
@@ -234,7 +243,9 @@ class Branching(SessionHandle):
         Raises:
             UnknownBranchError: The session has no such branch.
         """
-        return outline.compare(self._access, self.session_id, branch_a, branch_b)
+        return outline.compare(
+            self._access, self.session_id, _checked(branch_a), _checked(branch_b)
+        )
 
     def at(self, moment: Target) -> list[Any]:
         """The items as they were at a moment, in the shape of `items`. Nothing is changed.
@@ -258,6 +269,8 @@ class Branching(SessionHandle):
 
     def _read(self, limit: int | None, where: dict[str, Any] | None) -> Reading:
         """The latest items of a path; more are read where some of them are not JSON."""
+        if where is not None and "branch" in where:
+            _checked(where["branch"])
         reading = self._decoded(self._access.texts(self.session_id, limit, where), limit)
         if reading is None:
             whole = self._access.texts(self.session_id, None, where)
@@ -273,6 +286,19 @@ class Branching(SessionHandle):
         if is_part and len(items) < len(found.raws):
             return None
         return Reading(items, found.course)
+
+
+def _checked(branch: Any) -> Any:
+    """The branch's name or id, if it is something that can be one."""
+    if not isinstance(branch, str) and not _is_whole(branch):
+        raise errors.UnknownBranchError(
+            f"Branch {branch!r} does not exist: give the name of a branch or its branch_id"
+        )
+    return branch
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _check_name(name: Any) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from duckstore import errors, faults
+from duckstore.admission import check
 from duckstore.command import Command
 from duckstore.committer import Committer, Ticket
 from duckstore.database import MEMORY
@@ -114,6 +115,7 @@ class Engine:
     def submit(self, command: Command, loop: asyncio.AbstractEventLoop | None = None) -> Ticket:
         """Begin a change. Returns at once; the ticket tells when it is acknowledged."""
         self.check_usable()
+        check(command)
         command.encode()
         ticket = Ticket(command, loop)
         self._committer.submit(ticket)

@@ -18,8 +18,8 @@ from duckstore.breath import Breath
 from duckstore.command import Command
 from duckstore.committer import IDLE_SECONDS
 from duckstore.memory import Slot
-from duckstore.restore import StoredSessions
 from duckstore.sessions import Sessions
+from duckstore.stored import StoredSessions
 from duckstore.storefile import StoreFile
 from duckstore.upkeep import Upkeep
 

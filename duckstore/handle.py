@@ -10,7 +10,7 @@ from duckstore import errors
 from duckstore.access import Access
 from duckstore.command import EPOCH, Command
 
-__all__ = ["HasItemId", "SessionHandle", "Target", "where_of"]
+__all__ = ["HasHistoryId", "HasItemId", "SessionHandle", "Target", "where_of"]
 
 
 class HasItemId(Protocol):
@@ -21,10 +21,18 @@ class HasItemId(Protocol):
         """The item."""
 
 
-Target = int | datetime | Mapping[str, Any] | HasItemId
+class HasHistoryId(Protocol):
+    """Anything that stands for an entry of the history."""
+
+    @property
+    def history_id(self) -> int:
+        """The entry."""
+
+
+Target = int | datetime | Mapping[str, Any] | HasItemId | HasHistoryId
 """A place in a session: a run's turn_number; an item, as anything that has an `item_id` (what
 `find` returned, a row of `items` as a dict, `{"item_id": 42}`); `{"position": 6}`, after so many
-items of the path; a moment, as a datetime with a time zone or `{"history_id": 57}`."""
+items of the path; a moment, as a datetime with a time zone or anything that has a `history_id`."""
 
 
 def where_of(target: Target, *, name: str = "target") -> dict[str, int]:
@@ -36,18 +44,22 @@ def where_of(target: Target, *, name: str = "target") -> dict[str, int]:
     if isinstance(target, int) and not isinstance(target, bool):
         return {"turn": target}
     if isinstance(target, datetime):
-        if target.tzinfo is None:
+        if target.utcoffset() is None:
             raise errors.ArgumentError(
                 f"{name} is {target!r}, which has no time zone: give one, as in "
                 "datetime.now(timezone.utc)"
             )
-        since = target.astimezone(UTC) - EPOCH
+        since = min(max(target - EPOCH, _FIRST), _LAST)
         return {"time": (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds}
     values = (
-        target if isinstance(target, Mapping) else {"item_id": getattr(target, "item_id", None)}
+        target
+        if isinstance(target, Mapping)
+        else {key: getattr(target, key, None) for key in ("item_id", "history_id")}
     )
     for key, word in _WORDS.items():
         number = values.get(key)
+        if key == "position" and len(values) > 1:
+            continue  # a row of another relation, which has it on a branch of its own
         if isinstance(number, int) and not isinstance(number, bool):
             return {word: number}
     raise errors.ArgumentError(
@@ -55,6 +67,7 @@ def where_of(target: Target, *, name: str = "target") -> dict[str, int]:
     )
 
 
+_FIRST, _LAST = (bound.replace(tzinfo=UTC) - EPOCH for bound in (datetime.min, datetime.max))
 _WORDS = {"item_id": "item", "history_id": "history", "position": "position"}
 
 

@@ -10,14 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
+
 from duckstore import errors
 from duckstore.branch import Branch, Stretch, common_length
 from duckstore.encoding import is_exact
 from duckstore.engine import Engine
 from duckstore.places import Where, branch_named, is_on_path, place_of
-from duckstore.restore import StoredSessions
+from duckstore.restore import load_branch
 from duckstore.schema import OPEN_END
 from duckstore.sessions import Texts
+from duckstore.stored import StoredSessions
 
 __all__ = ["path_to", "sides_of", "texts_elsewhere"]
 
@@ -37,6 +40,13 @@ def texts_elsewhere(
         ArgumentError: There is no such branch or place.
     """
     most = OPEN_END if limit is None or limit < 0 else limit
+    if "branch" in where and not engine.sessions.is_in_memory(session_id):
+        # All branches of a session that is not in memory need not be read for one of them.
+        with engine.reading() as cursor:
+            known = load_branch(cursor, session_id, where["branch"])
+            if known is not None:
+                found = _Found(*known, known[1].length)
+                return _texts(cursor, found, most)
     if "branch" in where:
         with engine.session(session_id) as state:
             branch = branch_named(state, where["branch"])
@@ -47,8 +57,12 @@ def texts_elsewhere(
     else:
         found = _find(engine, session_id, where)
     with engine.reading() as cursor:
-        stretches = found.stretches(most)
-        raws = StoredSessions(cursor).raws(found.session_key, stretches, found.last_id)
+        return _texts(cursor, found, most)
+
+
+def _texts(cursor: duckdb.DuckDBPyConnection, found: _Found, most: int) -> Texts:
+    stretches = found.stretches(most)
+    raws = StoredSessions(cursor).raws(found.session_key, stretches, found.last_id)
     return Texts(raws, all(map(is_exact, raws)))
 
 

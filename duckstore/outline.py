@@ -29,6 +29,8 @@ __all__ = [
 
 MOST_CHARACTERS = 5_000
 """Longer texts are not measured against each other: it takes time with the square of the length."""
+MOST_PAIRS = 10_000_000
+"""Two runs of more pairs of items are set side by side roughly: it takes time with their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +376,10 @@ def _aligned(
     """Pairs of items of one kind, run beside run."""
     for ours, theirs in _paired(_runs(left), _runs(right)):
         keys = [[_key(item) for item in side] for side in (ours, theirs)]
-        blocks = SequenceMatcher(None, keys[0], keys[1]).get_opcodes()
+        # Its shortcut for long sequences takes what stands there often, such as calls of one tool,
+        # for noise.
+        is_huge = len(ours) * len(theirs) > MOST_PAIRS
+        blocks = SequenceMatcher(None, keys[0], keys[1], autojunk=is_huge).get_opcodes()
         for _, start, end, other_start, other_end in blocks:
             if (
                 end - start == other_end - other_start

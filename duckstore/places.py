@@ -24,11 +24,13 @@ from duckstore.encoding import decode
 from duckstore.items import describe
 from duckstore.tree import Place, SessionState, Stored
 
-__all__ = ["Where", "asked_in", "branch_named", "is_on_path", "message_at", "place_of"]
+__all__ = ["PLACES", "Where", "asked_in", "branch_named", "is_on_path", "message_at", "place_of"]
 
 Where = Mapping[str, Any] | None
 """What a command says of a place."""
 
+PLACES = frozenset({"turn", "item", "position", "history", "time"})
+"""The words for places that go with a number."""
 MOST_NAMES = 20
 """So many branches are named to who asks for one that is not there."""
 

@@ -20,8 +20,9 @@ from duckstore.command import Command
 from duckstore.encoding import is_exact
 from duckstore.memory import Memory, Slot
 from duckstore.operations import apply, needs_file
-from duckstore.restore import StoredSessions, load_state, load_texts
+from duckstore.restore import load_state, load_texts
 from duckstore.session_index import Place, SessionIndex
+from duckstore.stored import StoredSessions
 from duckstore.storefile import StoreFile
 from duckstore.tree import SessionState
 
@@ -101,6 +102,11 @@ class Sessions:
             else:
                 assert slot.state is not None  # noqa: S101
                 yield slot.state
+
+    def is_in_memory(self, session_id: str) -> bool:
+        """Whether the session's state need not be read from the file."""
+        slot = self.memory.get(session_id)
+        return slot is not None and slot.state is not None
 
     # Applying --------------------------------------------------------------------------------
 

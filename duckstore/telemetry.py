@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,11 +157,32 @@ class RunObserver:
         with self._lock:
             self._courses.setdefault(wrapper, {})[session_id] = course
 
-    def has_seen(self, wrapper: Any) -> bool:
-        """Whether the usage of a run is counted: by its context, or by one that shares it."""
-        usage = getattr(wrapper, "usage", None)
+    def take(self, wrapper: Any, stored: Usage) -> Usage:
+        """What a run has used and no session has stored. It counts as stored from now on.
+
+        Args:
+            wrapper: The run's context.
+            stored: What is stored with as many responses as the run had. It is this run's where it
+                had used just that much once: it was stored in another process, or before the run
+                was resumed with a copy of its context.
+        """
+        live = getattr(wrapper, "usage", None)
+        if live is None:
+            return Usage()
+        now = Usage.of(live)
         with self._lock:
-            return any(getattr(seen, "usage", None) is usage for seen in self._seen)
+            # Seen by its own context, or by that of an agent that was its tool and shares it.
+            known = [seen for w, seen in self._seen.items() if getattr(w, "usage", None) is live]
+            self._seen[wrapper] = now
+        if stored in _totals(live):
+            known.append(stored)
+        left = min((now.since(earlier) for earlier in known), key=_total, default=now)
+        return Usage(*(max(getattr(left, name), 0) for name in Usage.__slots__))
+
+    def give_back(self, wrapper: Any, usage: Usage) -> None:
+        """Count as not stored, after all, what was taken."""
+        with self._lock:
+            self._seen[wrapper] = self._seen[wrapper].since(usage)
 
     def facts(self, wrapper: Any, session_id: str, *, has_response: bool) -> ResponseFacts:
         """What is known of the batch that is being added now.
@@ -214,6 +235,20 @@ class RunObserver:
         for other, seen in list(self._seen.items()):
             if other is not wrapper and getattr(other, "usage", None) is wrapper.usage:
                 self._seen[other] = seen.plus(grown, at_most=now)
+
+
+def _totals(usage: Any) -> Iterator[Usage]:
+    """What a run had used after each of its model calls."""
+    total = Usage()
+    for entry in getattr(usage, "request_usage_entries", None) or ():
+        more = Usage.of(entry, request_count=1)
+        total = Usage(*(getattr(total, n) + getattr(more, n) for n in Usage.__slots__))
+        yield total
+    yield Usage.of(usage)
+
+
+def _total(usage: Usage) -> int:
+    return usage.total_tokens
 
 
 def _item(holder: Any, name: str) -> int:

@@ -2,13 +2,15 @@
 
 Names, arguments, the shape of results and the texts of errors are those of openai-agents 0.24; a
 `branch_id` is a branch's name (our own id does as well). They differ on purpose where that class is
-wrong, and the docstrings say so. All of them:
+wrong or loses something. In all of them:
 
-- A turn is a run: several user messages of one input are one, and what an assistant opens a
-  conversation with is turn 1.
-- Every branch can be listed and switched to, one from turn 1 as well, and one that is not there is
-  an error everywhere.
-- What a compaction replaced still counts: its tool calls and tokens were paid for on that path.
+- A turn is a run: several user messages of one input are one, system messages that lead up to a
+  question belong to it, and what an assistant opens a conversation with is turn 1.
+- Every branch can be listed and switched to, one without items as well, and one that is not there
+  is an error everywhere. A clear sets their names free.
+- The current branch belongs to the stored session: every object is on it.
+- What was replaced, by a compaction as well, was said and paid for: its calls count on the branch
+  that a compaction shortened, its tokens there too and in the session's figures always.
 - Times are UTC and have microseconds.
 """
 
@@ -23,7 +25,8 @@ from typing import Any
 from duckstore import errors
 from duckstore.branching import Branching
 from duckstore.command import EPOCH
-from duckstore.encoding import decode
+from duckstore.encoding import decode, readable
+from duckstore.schema import OPEN_END
 from duckstore.telemetry import Usage
 
 __all__ = ["Turns"]
@@ -42,10 +45,12 @@ class Turns(Branching):
         """
         if branch_name is not None and not str(branch_name).strip():
             raise errors.BranchNameError("Branch name cannot be empty")
-        return self._fork(branch_name, {"turn": turn_number}, needs_user=True)[1]
+        if not isinstance(turn_number, int):
+            raise errors.ArgumentError(f"turn_number is {turn_number!r}: give a whole number")
+        return self._fork(branch_name, {"turn": int(turn_number)}, needs_user=True)[1]
 
     def create_branch_from_content(self, search_term: str, branch_name: str | None = None) -> str:
-        """Begin a branch before the first turn in which a text was said, by whomever.
+        """Begin a branch before the first turn in which a text was said, by user or assistant.
 
         Raises:
             ArgumentError: It was said in none, or the name is blank or was used before.
@@ -66,13 +71,15 @@ class Turns(Branching):
     def list_branches(self) -> list[dict[str, Any]]:
         """All branches with `branch_id`, `message_count`, `user_turns`, `is_current`, `created_at`.
 
-        Those too that an edit, a pop and an append, or a compaction replaced.
+        Those too that have no items, and that an edit, a pop and an append, or a compaction
+        replaced.
         """
+        turns = dict(self._access.rows(_USER_TURNS, {"session_id": self.session_id}).rows)
         return [
             {
                 "branch_id": branch.name,
                 "message_count": branch.item_count,
-                "user_turns": branch.turn_count,
+                "user_turns": turns.get(branch.branch_id, 0),
                 "is_current": branch.is_current,
                 "created_at": _time(branch.created_at),
             }
@@ -80,26 +87,33 @@ class Turns(Branching):
         ]
 
     def get_conversation_turns(self, branch_id: str | None = None) -> list[dict[str, Any]]:
-        """The turns of a branch: `turn`, `content` (at most 100 characters), `full_content`,
-        `timestamp` and `can_branch`.
+        """The turns that a user began: `turn`, `content` (its first 100 characters),
+        `full_content`, `timestamp` and `can_branch`.
+
+        Several messages of one input are one text. What a compaction put there is no turn.
         """
-        rows = self._ask(_USER_MESSAGES, branch_id)
-        return [_turn(number, messages, PREVIEW_LENGTH) for number, messages in _by_turn(rows)]
+        return _turns(self._ask(_USER_MESSAGES, branch_id), PREVIEW_LENGTH)
 
     def find_turns_by_content(
         self, search_term: str, branch_id: str | None = None
     ) -> list[dict[str, Any]]:
         """The turns in which a text was said, by user or assistant, whatever its case or script.
 
-        In the shape of `get_conversation_turns`, with whole contents.
+        In the shape of `get_conversation_turns`, with whole contents. Looks at what a person would
+        read, `[image]` for a picture: the SDK's class looks at the texts of users, and ignores
+        the case of ASCII letters alone.
         """
-        rows = self._ask(_FOUND_MESSAGES, branch_id, text=search_term)
-        return [_turn(number, messages, None) for number, messages in _by_turn(rows)]
+        if not isinstance(search_term, str):
+            raise errors.ArgumentError(f"search_term is {search_term!r}: give a text")
+        return _turns(self._ask(_FOUND_MESSAGES, branch_id, text=readable(search_term)), None)
 
     def get_conversation_by_turns(
         self, branch_id: str | None = None
     ) -> dict[int, list[dict[str, str | None]]]:
-        """The items of each turn of a branch: their `type` and `tool_name`."""
+        """The items of each turn of a branch: their `type` and `tool_name`.
+
+        A message or a reference that leaves its type out has it here; the SDK's class says "other".
+        """
         rows = self._ask(_ITEMS, branch_id)
         return {
             number: [{"type": kind, "tool_name": tool} for _, kind, tool in items]
@@ -109,13 +123,17 @@ class Turns(Branching):
     def get_tool_usage(self, branch_id: str | None = None) -> list[tuple[str, int, int]]:
         """How often each tool was called in each turn of a branch: (name, calls, turn).
 
-        A request for approval is no call; calls of every kind of tool count.
+        A request for approval is no call, nor is an output without one; calls of every kind of
+        tool count, those of local shells and image generation too.
         """
         return [(name, count, turn) for name, count, turn in self._ask(_TOOLS, branch_id)]
 
     def get_session_usage(self, branch_id: str | None = None) -> dict[str, int] | None:
         """Token usage of the session, shared turns counted once; or of a branch, with what it
         shares. None where none is known.
+
+        The session's is all that was paid for, on branches that were deleted and by answers that
+        were replaced as well.
         """
         ((requests, *tokens, turns),) = self._ask(_USAGE, branch_id, everywhere=branch_id is None)
         if requests is None:
@@ -128,9 +146,15 @@ class Turns(Branching):
     ) -> list[dict[str, Any]] | dict[str, Any]:
         """Token usage of each turn of a branch, with what it shares; or of one, {} if not known.
 
-        All runs of a turn add up.
+        All runs of a turn add up; the SDK's class keeps the last one. Of the token details there
+        are those that every version of the SDK knows.
         """
-        rows = self._ask(_TURN_USAGE, branch_id, turn=user_turn_number)
+        if user_turn_number is not None and not isinstance(user_turn_number, int):
+            raise errors.ArgumentError(
+                f"user_turn_number is {user_turn_number!r}: give a whole number, or None for all"
+            )
+        turn = None if user_turn_number is None else max(min(user_turn_number, OPEN_END), 0)
+        rows = self._ask(_TURN_USAGE, branch_id, turn=turn)
         found = [
             {
                 "user_turn_number": turn,
@@ -154,20 +178,29 @@ class Turns(Branching):
 
         A session that the Runner was given stores usage by itself, with each response. This is for
         one that stands behind another session, which does not hand on the run. Several runs of a
-        turn add up, and a result counts once.
+        turn add up; a result counts once, and so does a run that was resumed. Where the last turn
+        has no answer, there is nothing that usage could belong to. The SDK's class logs errors.
 
         Args:
             result: What `Runner.run` returned.
+
+        Raises:
+            StoreError: It cannot be stored; it can be tried again.
         """
         wrapper = getattr(result, "context_wrapper", None)
-        usage = getattr(wrapper, "usage", None)
+        responses = getattr(result, "raw_responses", None) or ()
+        ((*stored,),) = self._ask(_STORED_USAGE, None, count=len(responses))
         observer = self._access.observer
-        if usage is None or observer.has_seen(wrapper):
+        usage = observer.take(wrapper, Usage(*stored))
+        if not usage:
             return
-        counted = Usage.of(usage)
-        counts = [getattr(counted, name) for name in Usage.__slots__]
-        if counted and self._run("usage", {"usage": counts}):
-            observer.notice(wrapper)
+        is_stored = False
+        try:
+            counts = [getattr(usage, name) for name in Usage.__slots__]
+            is_stored = self._run("usage", {"usage": counts})
+        finally:
+            if not is_stored:
+                observer.give_back(wrapper, usage)
 
     # Asking ----------------------------------------------------------------------------------
 
@@ -177,20 +210,21 @@ class Turns(Branching):
         Raises:
             UnknownBranchError: The session has no such branch.
         """
-        values |= {"session_id": self.session_id}
+        if branch_id is not None:
+            self._read(0, {"branch": branch_id})  # tells which there are where it is unknown
         values |= {
+            "session_id": self.session_id,
             "branch": branch_id if isinstance(branch_id, str) else None,
             "branch_id": branch_id if isinstance(branch_id, int) else None,
         }
-        if branch_id is not None:
-            known = self._access.rows(_WANTED, {k: values[k] for k in _WANTED_VALUES}).rows
-            if not known:
-                raise errors.UnknownBranchError(f"Branch {branch_id!r} does not exist")
         return self._access.rows(_SHOWN + sql, values).rows
 
 
-_WANTED_VALUES = ("session_id", "branch", "branch_id")
-_WANTED = """
+# The items of one branch, where they stand on its path, and those that compactions took off it.
+_SHOWN = """
+with
+
+wanted as (
     select branch_id
     from branches
     where
@@ -201,13 +235,7 @@ _WANTED = """
             when $branch_id::bigint is not null then branch_id = $branch_id
             else is_current
         end
-"""
-
-# The items of one branch, where they stand on its path, and those that compactions took off it.
-_SHOWN = f"""
-with
-
-wanted as ({_WANTED}),
+),
 
 shown as (
     select
@@ -216,12 +244,19 @@ shown as (
         branch_stretches.is_archived,
         case
             when item_rows.item_type in ('mcp_call', 'mcp_approval_request')
-                then concat_ws('.', item_rows.server_label, item_rows.tool_name)
+                then concat_ws('.', nullif(item_rows.server_label, ''), item_rows.tool_name)
             when item_rows.item_type in ('tool_search_call', 'tool_search_output')
                 then 'tool_search'
             when item_rows.item_type in ('function_call', 'custom_tool_call')
-                then item_rows.tool_name
-            when item_rows.call_index is not null
+                then concat_ws(
+                    '.',
+                    nullif(
+                        nullif(try(json_extract_string(item_rows.item, '$.namespace')), ''),
+                        item_rows.tool_name
+                    ),
+                    item_rows.tool_name
+                )
+            when item_rows.tool_type is not null
                 then item_rows.item_type
         end as own_tool_name
     from wanted
@@ -238,6 +273,25 @@ said as (
     from shown
     where not is_archived and operation <> 'compact' and item_type = 'message'
 )
+"""
+
+# Every branch's number of turns that a user began. What it shares is counted there too.
+_USER_TURNS = """
+select branch_stretches.branch_id, count(distinct item_rows.turn_number)
+from branch_stretches
+inner join session_rows on branch_stretches.session_key = session_rows.session_key
+inner join item_rows
+    on session_rows.session_key = item_rows.session_key
+    and branch_stretches.source_branch_id = item_rows.branch_id
+    and item_rows.position
+    between branch_stretches.first_position and branch_stretches.last_position
+where
+    session_rows.session_id = $session_id
+    and not branch_stretches.is_archived
+    and item_rows.operation <> 'compact'
+    and item_rows.item_type = 'message'
+    and item_rows.role = 'user'
+group by branch_stretches.branch_id
 """
 
 _USER_MESSAGES = """
@@ -289,8 +343,12 @@ select
     coalesce(sum(response_rows.input_tokens), 0)::bigint,
     coalesce(sum(response_rows.output_tokens), 0)::bigint,
     coalesce(sum(response_rows.total_tokens), 0)::bigint,
-    count(distinct coalesce(heads.forked_run_id, heads.run_id))
-        filter (where response_rows.total_tokens is not null)
+    count(
+        distinct case
+            when $everywhere then coalesce(heads.forked_run_id, heads.run_id)
+            else heads.turn_number
+        end
+    ) filter (where response_rows.total_tokens is not null)
 from response_rows
 inner join item_rows as heads on response_rows.response_id = heads.item_id
 inner join session_rows on heads.session_key = session_rows.session_key
@@ -318,6 +376,26 @@ group by shown.turn_number
 order by shown.turn_number
 """
 
+# What is stored with the latest responses of the last turn.
+_STORED_USAGE = """
+select
+    coalesce(sum(response_rows.request_count), 0)::bigint,
+    coalesce(sum(response_rows.input_tokens), 0)::bigint,
+    coalesce(sum(response_rows.output_tokens), 0)::bigint,
+    coalesce(sum(response_rows.cache_read_input_tokens), 0)::bigint,
+    coalesce(sum(response_rows.cache_creation_input_tokens), 0)::bigint,
+    coalesce(sum(response_rows.reasoning_output_tokens), 0)::bigint,
+    coalesce(sum(response_rows.total_tokens), 0)::bigint
+from (
+    select item_id
+    from shown
+    where item_id = response_id and turn_number = (select max(turn_number) from shown)
+    order by item_id desc
+    limit $count
+) as latest
+inner join response_rows on latest.item_id = response_rows.response_id
+"""
+
 
 def _by_turn(
     rows: Sequence[tuple[Any, ...]],
@@ -326,8 +404,17 @@ def _by_turn(
         yield number, list(group)
 
 
-def _turn(number: int, messages: list[tuple[Any, ...]], length: int | None) -> dict[str, Any]:
-    contents = [decode(raw).get("content", "") for _, raw, _ in messages]
+def _turns(rows: Sequence[tuple[Any, ...]], length: int | None) -> list[dict[str, Any]]:
+    """The turns of some user messages, without those that cannot be read."""
+    turns = []
+    for number, messages in _by_turn(rows):
+        contents = [content for _, raw, _ in messages if (content := _content(raw)) is not _DAMAGED]
+        if contents:
+            turns.append(_turn(number, contents, messages[0][2], length))
+    return turns
+
+
+def _turn(number: int, contents: list[Any], created_us: int, length: int | None) -> dict[str, Any]:
     whole = contents[0] if len(contents) == 1 else "\n\n".join(map(_text, contents))
     text = _text(whole)
     is_long = length is not None and len(text) > length
@@ -335,9 +422,20 @@ def _turn(number: int, messages: list[tuple[Any, ...]], length: int | None) -> d
         "turn": number,
         "content": text[:length] + "..." if is_long else text,
         "full_content": whole,
-        "timestamp": _time(EPOCH + timedelta(microseconds=messages[0][2])),
+        "timestamp": _time(EPOCH + timedelta(microseconds=created_us)),
         "can_branch": True,
     }
+
+
+_DAMAGED = object()
+
+
+def _content(raw: str) -> Any:
+    """What a stored message says; `_DAMAGED` where its text is no JSON object any more."""
+    try:
+        return decode(raw).get("content", "")
+    except (ValueError, AttributeError):
+        return _DAMAGED
 
 
 def _text(content: Any) -> str:

@@ -24,7 +24,8 @@ _BLOCK = re.compile(r"^```(console|python)\n(.*?)^```\n(?:\n?^```text\n(.*?)^```
 _MODEL = """
 import agents.models.multi_provider as _provider
 from agents.testing import ScriptedModel as _Model, assistant_message as _said
-_provider.MultiProvider.get_model = lambda self, name: _Model([[_said("Paris.")]] * 9)
+_answers = iter(["Paris.", "Lima."])
+_provider.MultiProvider.get_model = lambda self, name: _Model([[_said(next(_answers))]])
 import agents as _agents
 _agents.set_tracing_disabled(True)
 """

@@ -46,8 +46,14 @@ def tool(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_public_names() -> None:
     """The names of the package are exactly these: each is a promise."""
     assert sorted(duckstore.__all__) == [
+        "Alternative",
+        "BranchDiff",
+        "BranchInfo",
+        "DiffItem",
+        "DiffRow",
         "DuckDBSession",
         "DuckstoreError",
+        "Message",
         "QueryInfo",
         "SessionInfo",
         "Store",

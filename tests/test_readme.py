@@ -49,6 +49,13 @@ def test_the_public_names_are_in_the_readme() -> None:
             assert f".{name}(" in text or f"`{name}`" in text, name
 
 
+def test_the_methods_of_a_session_are_in_the_readme() -> None:
+    text = README.read_text(encoding="utf-8")
+    for name in dir(duckstore.DuckDBSession):
+        if not name.startswith("_") and callable(getattr(duckstore.DuckDBSession, name)):
+            assert re.search(rf"\b{name}\(|`{name}`", text), name
+
+
 def test_the_changelog_has_this_version() -> None:
     changelog = (Path(README).parent / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"## {duckstore.__version__}" in changelog
