@@ -43,6 +43,8 @@ class Entry:
     is_call: bool
     works: bool
     """Whether it is anything but input."""
+    is_copy: bool
+    """Whether the session was forked with it."""
     raw: str
 
     # Set by the path that it stands on:
@@ -129,6 +131,7 @@ class Batch:
             part=d.part,
             is_call=d.is_call and self.operation != "compact",
             works=d.part != "input" or self.operation == "compact",
+            is_copy=self.operation == "fork",
             raw=item.raw,
         )
         row = [
@@ -182,7 +185,9 @@ class Batch:
         if opens and not joins:
             return _Run(item_id, last.turn_number + 1, own_user, None)
         user_item_id = last.user_item_id if last.user_item_id is not None else own_user
-        if last.run_id < self.state.current.branch_id:  # it began before this branch did
+        # It began before this branch did, or in the session that this one was forked from.
+        is_other = last.is_copy and self.operation != "fork"
+        if is_other or last.run_id < self.state.current.branch_id:
             return _Run(item_id, last.turn_number, user_item_id, last.run_id)
         return _Run(last.run_id, last.turn_number, user_item_id, None)
 

@@ -101,30 +101,28 @@ class Conversation(Turns):
         """Delete all items, branches and history for good. The session's own row stays."""
         self._access.run(self._command("clear"))
 
-    def purge(self, item: Target | None = None) -> bool:
-        """Delete an item and all that follows it on any branch for good, or the whole session.
+    def purge_session(self) -> bool:
+        """Delete the session with everything that is stored of it. False where there was none."""
+        return bool(self._run("purge"))
+
+    def purge(self, item: Target) -> None:
+        """Delete an item and all that follows it on any branch for good.
 
         What follows a summary that a compaction made of the item follows it too. Every row is gone
         at once, and its bytes when the file was written anew: see the README.
 
         Args:
-            item: Anything that has an `item_id`; None for the session with all that is stored.
-
-        Returns:
-            Whether there was anything.
+            item: Anything that has an `item_id`.
 
         Raises:
             ArgumentError: The session has no such item.
         """
-        if item is None:
-            return bool(self._run("purge"))
         where = where_of(item, name="item")
         if "item" not in where:
             raise errors.ArgumentError(
                 f"item is {item!r}: give something with an item_id, such as what find() returns"
             )
         self._run("purge_items", where)
-        return True
 
     def update(self, values: dict[str, str | None]) -> None:
         """Set columns of the session's own row, which is made if need be."""

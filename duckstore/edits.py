@@ -27,15 +27,23 @@ def edit(command: Command, state: SessionState, next_id: NextId, stored: Stored)
     (branch, index), raw = message_at(state, command.values["target"], stored)
     new_raw = _edited(raw, decode(command.raws[0]))
     new = NewItem(new_raw, describe(decode(new_raw)))
-    came_from = state.here
-    if branch is state.current and index < len(state.path):
+    came_from, left = state.here, state.current
+    # Who edits what an alternative had replaced stays on the branch of that name.
+    keeps_name = branch.name.startswith(f"{left.name}~")
+    if branch is left and index < len(state.path):
         state.path.cut(index)
     else:
         state.go_to(branch, index, stored)
         if state.here != came_from:
             state.move("switch", came_from, next_id, command.created_at)
         came_from = state.here
-    state.replace_branch(kind_of([new]), came_from, next_id, command.created_at)
+    state.replace_branch(
+        kind_of([new]),
+        came_from,
+        next_id,
+        command.created_at,
+        named_after=left if keeps_name else None,
+    )
     Batch(state, "append", command.created_at).add_all([new], next_id)
     return state.path[-1].item_id
 

@@ -73,9 +73,9 @@ class SessionBranches:
         """Take a branch off the list; see `Branching.delete_branch`."""
         await self._change(partial(self._conversation.delete_branch, branch_id, force))
 
-    async def purge(self, item: Target | None = None) -> bool:
-        """Delete an item and what follows it for good, or the session; see `Conversation.purge`."""
-        return await self._change(partial(self._conversation.purge, item))
+    async def purge(self, item: Target) -> None:
+        """Delete an item and what follows it for good; see `Conversation.purge`."""
+        await self._change(partial(self._conversation.purge, item))
 
     async def branches(self) -> list[BranchInfo]:
         """All branches; see `Branching.branches`."""

@@ -189,8 +189,12 @@ class Store:
         )
 
     def purge(self, session_id: str) -> bool:
-        """Delete a session and everything of it for good. Returns whether it was there."""
-        return self.conversation(session_id).purge()
+        """Delete a session and everything of it for good. Returns whether it was there.
+
+        Its rows are gone at once, its bytes when the file was written anew: in the background, at
+        closing, or by `compact()` now.
+        """
+        return self.conversation(session_id).purge_session()
 
     # Questions -------------------------------------------------------------------------------
 

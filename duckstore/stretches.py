@@ -146,5 +146,6 @@ def _entry(row: Sequence[Any]) -> Entry:
         part=part,
         is_call=is_call,
         works=part != "input" or operation == "compact",
+        is_copy=operation == "fork",
         raw=raw,
     )

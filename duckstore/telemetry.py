@@ -153,9 +153,9 @@ class RunObserver:
                 self._seen[wrapper] = Usage.of(usage)
 
     def note_course(self, wrapper: Any, session_id: str, course: int) -> None:
-        """Remember which course of a conversation a run has read."""
+        """Remember which course of a conversation a run has read when it began."""
         with self._lock:
-            self._courses.setdefault(wrapper, {})[session_id] = course
+            self._courses.setdefault(wrapper, {}).setdefault(session_id, course)
 
     def take(self, wrapper: Any, stored: Usage) -> Usage:
         """What a run has used and no session has stored. It counts as stored from now on.

@@ -321,12 +321,21 @@ class SessionState:
         self.move("fork", came_from, next_id, now)
 
     def replace_branch(
-        self, kind: Kind, came_from: tuple[int, int], next_id: NextId, now: datetime
+        self,
+        kind: Kind,
+        came_from: tuple[int, int],
+        next_id: NextId,
+        now: datetime,
+        *,
+        named_after: Branch | None = None,
     ) -> None:
-        """Begin an alternative to what was cut off the current path."""
+        """Begin an alternative to what was cut off the current path.
+
+        It takes the name of the branch that it replaces, or that of `named_after`.
+        """
         before, length = self.current, len(self.path)
         lineage = before.stretches(0, length) + before.archived(length)
-        name = self._give_up_name(before)
+        name = self._give_up_name(named_after or before)
         self.current = self._new_branch(kind, lineage, length, name, next_id, now)
         before.end = OPEN_END
         self.move(kind, came_from, next_id, now)

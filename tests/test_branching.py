@@ -1361,7 +1361,7 @@ def test_what_is_purged_is_gone_from_everything(store: duckstore.Store, tmp_path
     talk.branch(f"on {MARKER}", at=the(store, MARKER))
     talk.add([user(f"more {MARKER}")])
     assert holds(store, MARKER) != []
-    assert talk.purge(talk.find(MARKER)[0]) is True
+    talk.purge(talk.find(MARKER)[0])
     # What was an alternative to it, and does not follow it, is there still.
     assert {m.text for m in talk.find(MARKER, superseded=True)} == {f"edited {MARKER}"}
     talk.purge(the(store, f"edited {MARKER}"))
@@ -1469,8 +1469,8 @@ def test_an_item_to_purge_must_be_the_sessions_own(store: duckstore.Store) -> No
     with pytest.raises(ArgumentError, match="has no item"):
         store.conversation("new").purge(the(store, "two"))
     assert everything(store) == before
-    assert talk.purge() is True
-    assert talk.purge() is False
+    with pytest.raises(ArgumentError, match="item is None: give"):
+        talk.purge(cast(Any, None))
 
 
 # One current branch for all --------------------------------------------------------------------
@@ -1551,7 +1551,6 @@ def test_the_async_session_does_the_same(store: duckstore.Store, path: Path) -> 
     both("delete_branch", "main~1", force=True)
     done[0].append(talk.fork("fork of sync", at={"position": 2}).items())
     done[1].append(run(run(session.fork("fork of async", at={"position": 2})).get_items()))
-    both("purge", None)
     told = [
         re.sub(r"(id=|^)\d+|datetime\([^)]*\)", "", "\n".join(map(str, answers)), flags=re.M)
         for answers in done
@@ -1706,7 +1705,7 @@ def test_a_late_answer_to_what_is_gone_is_added_to_what_is_there(
             if gone == "cleared":
                 await other.clear_session()
             elif gone == "purged":
-                await other.purge()
+                other._conversation.purge_session()
             else:
                 await other.purge((await other.find("again"))[0])
 
@@ -1884,4 +1883,37 @@ def test_an_input_callback_sees_the_edited_path(store: duckstore.Store, streamed
     assert words_of(talk.items()) == ["good evening", "Hello.", "and?", "Hello."]
     assert words_of(talk.items(branch="main~1")) == ["hello", "Hello."]
     assert rows(store, "select count(*), sum(total_tokens) from responses") == [(3, 3300)]
+    assert store.check() == []
+
+
+def test_who_edits_what_an_alternative_replaced_stays_on_the_name(store: duckstore.Store) -> None:
+    """However often the first version is edited by its id, the current branch is main."""
+    talk = store.conversation("s")
+    talk.add([user("one")])
+    talk.add([assistant("1")])
+    (first,) = talk.find("one")
+    for number in range(3):
+        talk.edit(first, f"edit {number}")
+        talk.add([assistant(f"answer {number}")])
+    names = {branch.name: branch.is_current for branch in talk.branches()}
+    assert names == {"main~1": False, "main~2": False, "main~3": False, "main": True}
+    assert [a.text for a in talk.alternatives(at=first)] == ["one", "edit 0", "edit 1", "edit 2"]
+    assert talk.items(branch="main~1") == [user("one"), assistant("1")]
+    assert store.check() == []
+
+
+def test_a_fork_that_goes_on_in_a_run_has_that_run(store: duckstore.Store) -> None:
+    """Its runs and their count say the same."""
+    talk = store.conversation("s")
+    talk.add([user("one")])
+    fork = talk.fork("fork")
+    fork.add([assistant("1")])
+    fork.add([user("two")])
+    runs = store.sql(
+        "select user_message, assistant_message, turn_number from runs"
+        " where session_id = 'fork' order by id"
+    ).rows()
+    assert runs == [("one", "1", 1), ("two", None, 2)]
+    (counted,) = store.sessions(search="fork")
+    assert counted.run_count == 2
     assert store.check() == []

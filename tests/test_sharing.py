@@ -39,7 +39,14 @@ def a_conversation(store: duckstore.Store) -> list[Any]:
     assert snapshot is not None
     results += [snapshot, talk.replace_suffix(snapshot, 1, ["y"], lambda item: item == user("one"))]
     results += [talk.replace_suffix(snapshot, 1, ["z"]), talk.items(), talk.replace_all(["whole"])]
-    results += [talk.items(), talk.clear(), talk.items(), talk.pop(), talk.purge(), talk.purge()]
+    results += [
+        talk.items(),
+        talk.clear(),
+        talk.items(),
+        talk.pop(),
+        talk.purge_session(),
+        talk.purge_session(),
+    ]
     return results
 
 

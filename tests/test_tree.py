@@ -124,14 +124,20 @@ class Model:
     def name_of(self, line: Line) -> str:
         return next(name for name, branch in self.branches.items() if branch is line)
 
-    def begin(self, kind: str, path: list[Item], archived: list[tuple[Item, int]]) -> None:
-        """Begin a branch that takes the place of the current one."""
+    def begin(
+        self,
+        kind: str,
+        path: list[Item],
+        archived: list[tuple[Item, int]],
+        named_after: Line | None = None,
+    ) -> None:
+        """Begin a branch that takes the place of the current one, and its name or another's."""
         replaced = self.current
-        name = self.name_of(replaced)
+        name = self.name_of(named_after or replaced)
         number = 1
         while f"{name}~{number}" in self.branches:
             number += 1
-        self.branches[f"{name}~{number}"] = replaced
+        self.branches[f"{name}~{number}"] = named_after or replaced
         replaced.visible = len(replaced.items)
         self.current = self.branches[name] = Line(list(path), len(path), kind, archived)
 
@@ -149,8 +155,11 @@ class Model:
     def add_later(self, items: list[Item], course: int) -> None:
         """What an agent adds that read the session when its course had changed so many times."""
         line = self.diversions[course] if course < len(self.diversions) else self.current
-        if line not in self.branches.values() or not items:
-            line = self.current
+        if line not in self.branches.values():
+            self.add(items)  # it was purged since
+            return
+        if not items:
+            return
         if line is self.current and line.visible == len(line.items):
             self.add(items)
             return
@@ -217,13 +226,16 @@ class Model:
 
     def edit(self, target: Item, new: Item) -> None:
         line, length = self.place_of(target)
+        left = self.current
+        replaced = self.name_of(line).startswith(f"{self.name_of(left)}~")
         if line is not self.current or length > self.current.visible:
             self.go_to(line, length - 1)
         else:
             self.diversions.append(self.current)
         line.visible = length - 1
         kind = "edit" if new.kind in INPUTS else "regenerate"
-        self.begin(kind, line.path, line.archived_below(line.visible))
+        archived = line.archived_below(line.visible)
+        self.begin(kind, line.path, archived, left if replaced else None)
         self._put(new, self.current)
 
     def go_to(self, line: Line, length: int) -> None:
@@ -262,7 +274,6 @@ class Model:
             self.rename(self.name_of(home), "main")
         self.branches = {n: line for n, line in self.branches.items() if line not in gone}
         self.stored = [i for i in self.stored if i not in deleted]
-        self.diversions = [line for line in self.diversions if line not in gone]
         self.states = [
             state
             for state in self.states
@@ -647,6 +658,7 @@ class Tree(RuleBasedStateMachine):
                 }
                 assert held.current.branch_id == read.current.branch_id
                 assert held.branches == read.branches
+                assert held.diversions == read.diversions
                 assert held.path.byte_count == read.path.byte_count
 
     @invariant()

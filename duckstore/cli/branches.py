@@ -207,7 +207,10 @@ def purge(chosen: Chosen, session_id: str, item: int | None, yes: bool) -> ExitC
             note("Nothing was deleted.")
             return ExitCode.FAILURE
         count, last_id = _items_of(it, session_id)
-        talk.purge({"item_id": item} if item is not None else None)
+        if item is None:
+            talk.purge_session()
+        else:
+            talk.purge({"item_id": item})
         # What was added meanwhile is above the last of them.
         count -= _items_of(it, session_id, last_id)[0]
     what = f"{count} item{'' if count == 1 else 's'}"

@@ -26,8 +26,9 @@ from duckstore.batch import Entry
 from duckstore.branch import Stretch
 from duckstore.encoding import encode_batch
 from duckstore.operations import new_items
-from duckstore.restore import StoredSessions, last_id
+from duckstore.restore import last_id
 from duckstore.schema import TABLES
+from duckstore.stored import StoredSessions
 from duckstore.telemetry import ResponseFacts, Usage
 from duckstore.tree import SessionState
 from tests.benchmarks.conversations import Add, Edit, Fork, Item, Step
