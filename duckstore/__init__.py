@@ -17,8 +17,9 @@ from duckstore import errors
 from duckstore.errors import DuckstoreError
 
 if TYPE_CHECKING:
+    from duckstore.comparison import BranchDiff, DiffItem, DiffRow
     from duckstore.listing import SessionInfo
-    from duckstore.outline import Alternative, BranchDiff, BranchInfo, DiffItem, DiffRow, Message
+    from duckstore.outline import Alternative, BranchInfo, Message
     from duckstore.recovering import recover_store as recover
     from duckstore.session import DuckDBSession
     from duckstore.store import QueryInfo, Store
@@ -45,11 +46,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    **{
-        name: ("duckstore.outline", name)
-        for name in ("Alternative", "BranchDiff", "BranchInfo", "DiffItem", "DiffRow", "Message")
-    },
+    "Alternative": ("duckstore.outline", "Alternative"),
+    "BranchDiff": ("duckstore.comparison", "BranchDiff"),
+    "BranchInfo": ("duckstore.outline", "BranchInfo"),
+    "DiffItem": ("duckstore.comparison", "DiffItem"),
+    "DiffRow": ("duckstore.comparison", "DiffRow"),
     "DuckDBSession": ("duckstore.session", "DuckDBSession"),
+    "Message": ("duckstore.outline", "Message"),
     "QueryInfo": ("duckstore.store", "QueryInfo"),
     "SessionInfo": ("duckstore.listing", "SessionInfo"),
     "Store": ("duckstore.store", "Store"),

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from duckstore import errors, outline
+from duckstore.comparison import BranchDiff, compare
 from duckstore.encoding import decode_all, encode_items, readable
 from duckstore.handle import SessionHandle, Target, where_of
-from duckstore.outline import Alternative, BranchDiff, BranchInfo, Message
+from duckstore.outline import Alternative, BranchInfo, Message
 from duckstore.schema import OPEN_END
 from duckstore.sessions import Texts
 
@@ -243,9 +244,7 @@ class Branching(SessionHandle):
         Raises:
             UnknownBranchError: The session has no such branch.
         """
-        return outline.compare(
-            self._access, self.session_id, _checked(branch_a), _checked(branch_b)
-        )
+        return compare(self._access, self.session_id, _checked(branch_a), _checked(branch_b))
 
     def at(self, moment: Target) -> list[Any]:
         """The items as they were at a moment, in the shape of `items`. Nothing is changed.

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from agents.items import TResponseInputItem
     from agents.result import RunResultBase
 
+    from duckstore.comparison import BranchDiff
     from duckstore.handle import Target
-    from duckstore.outline import Alternative, BranchDiff, BranchInfo, Message
+    from duckstore.outline import Alternative, BranchInfo, Message
 
 __all__ = ["SessionBranches"]
 

@@ -28,6 +28,17 @@ from duckstore.command import EPOCH
 from duckstore.encoding import decode, readable
 from duckstore.schema import OPEN_END
 from duckstore.telemetry import Usage
+from duckstore.turn_queries import (
+    FOUND_MESSAGES,
+    ITEMS,
+    SHOWN,
+    STORED_USAGE,
+    TOOLS,
+    TURN_USAGE,
+    USAGE,
+    USER_MESSAGES,
+    USER_TURNS,
+)
 
 __all__ = ["Turns"]
 
@@ -74,7 +85,7 @@ class Turns(Branching):
         Those too that have no items, and that an edit, a pop and an append, or a compaction
         replaced.
         """
-        turns = dict(self._access.rows(_USER_TURNS, {"session_id": self.session_id}).rows)
+        turns = dict(self._access.rows(USER_TURNS, {"session_id": self.session_id}).rows)
         return [
             {
                 "branch_id": branch.name,
@@ -92,7 +103,7 @@ class Turns(Branching):
 
         Several messages of one input are one text. What a compaction put there is no turn.
         """
-        return _turns(self._ask(_USER_MESSAGES, branch_id), PREVIEW_LENGTH)
+        return _turns(self._ask(USER_MESSAGES, branch_id), PREVIEW_LENGTH)
 
     def find_turns_by_content(
         self, search_term: str, branch_id: str | None = None
@@ -105,7 +116,7 @@ class Turns(Branching):
         """
         if not isinstance(search_term, str):
             raise errors.ArgumentError(f"search_term is {search_term!r}: give a text")
-        return _turns(self._ask(_FOUND_MESSAGES, branch_id, text=readable(search_term)), None)
+        return _turns(self._ask(FOUND_MESSAGES, branch_id, text=readable(search_term)), None)
 
     def get_conversation_by_turns(
         self, branch_id: str | None = None
@@ -114,7 +125,7 @@ class Turns(Branching):
 
         A message or a reference that leaves its type out has it here; the SDK's class says "other".
         """
-        rows = self._ask(_ITEMS, branch_id)
+        rows = self._ask(ITEMS, branch_id)
         return {
             number: [{"type": kind, "tool_name": tool} for _, kind, tool in items]
             for number, items in _by_turn(rows)
@@ -126,7 +137,7 @@ class Turns(Branching):
         A request for approval is no call, nor is an output without one; calls of every kind of
         tool count, those of local shells and image generation too.
         """
-        return [(name, count, turn) for name, count, turn in self._ask(_TOOLS, branch_id)]
+        return [(name, count, turn) for name, count, turn in self._ask(TOOLS, branch_id)]
 
     def get_session_usage(self, branch_id: str | None = None) -> dict[str, int] | None:
         """Token usage of the session, shared turns counted once; or of a branch, with what it
@@ -135,7 +146,7 @@ class Turns(Branching):
         The session's is all that was paid for, on branches that were deleted and by answers that
         were replaced as well.
         """
-        ((requests, *tokens, turns),) = self._ask(_USAGE, branch_id, everywhere=branch_id is None)
+        ((requests, *tokens, turns),) = self._ask(USAGE, branch_id, everywhere=branch_id is None)
         if requests is None:
             return None
         names = ("requests", "input_tokens", "output_tokens", "total_tokens", "total_turns")
@@ -154,7 +165,7 @@ class Turns(Branching):
                 f"user_turn_number is {user_turn_number!r}: give a whole number, or None for all"
             )
         turn = None if user_turn_number is None else max(min(user_turn_number, OPEN_END), 0)
-        rows = self._ask(_TURN_USAGE, branch_id, turn=turn)
+        rows = self._ask(TURN_USAGE, branch_id, turn=turn)
         found = [
             {
                 "user_turn_number": turn,
@@ -189,7 +200,7 @@ class Turns(Branching):
         """
         wrapper = getattr(result, "context_wrapper", None)
         responses = getattr(result, "raw_responses", None) or ()
-        ((*stored,),) = self._ask(_STORED_USAGE, None, count=len(responses))
+        ((*stored,),) = self._ask(STORED_USAGE, None, count=len(responses))
         observer = self._access.observer
         usage = observer.take(wrapper, Usage(*stored))
         if not usage:
@@ -217,184 +228,7 @@ class Turns(Branching):
             "branch": branch_id if isinstance(branch_id, str) else None,
             "branch_id": branch_id if isinstance(branch_id, int) else None,
         }
-        return self._access.rows(_SHOWN + sql, values).rows
-
-
-# The items of one branch, where they stand on its path, and those that compactions took off it.
-_SHOWN = """
-with
-
-wanted as (
-    select branch_id
-    from branches
-    where
-        session_id = $session_id
-        and deleted_at is null
-        and case
-            when $branch::varchar is not null then name = $branch
-            when $branch_id::bigint is not null then branch_id = $branch_id
-            else is_current
-        end
-),
-
-shown as (
-    select
-        item_rows.*,
-        item_rows.position + branch_stretches.position_offset as path_position,
-        branch_stretches.is_archived,
-        case
-            when item_rows.item_type in ('mcp_call', 'mcp_approval_request')
-                then concat_ws('.', nullif(item_rows.server_label, ''), item_rows.tool_name)
-            when item_rows.item_type in ('tool_search_call', 'tool_search_output')
-                then 'tool_search'
-            when item_rows.item_type in ('function_call', 'custom_tool_call')
-                then concat_ws(
-                    '.',
-                    nullif(
-                        nullif(try(json_extract_string(item_rows.item, '$.namespace')), ''),
-                        item_rows.tool_name
-                    ),
-                    item_rows.tool_name
-                )
-            when item_rows.tool_type is not null
-                then item_rows.item_type
-        end as own_tool_name
-    from wanted
-    inner join branch_stretches on wanted.branch_id = branch_stretches.branch_id
-    inner join item_rows
-        on branch_stretches.source_branch_id = item_rows.branch_id
-        and item_rows.position
-        between branch_stretches.first_position and branch_stretches.last_position
-),
-
--- What a compaction put there is no turn.
-said as (
-    select *
-    from shown
-    where not is_archived and operation <> 'compact' and item_type = 'message'
-)
-"""
-
-# Every branch's number of turns that a user began. What it shares is counted there too.
-_USER_TURNS = """
-select branch_stretches.branch_id, count(distinct item_rows.turn_number)
-from branch_stretches
-inner join session_rows on branch_stretches.session_key = session_rows.session_key
-inner join item_rows
-    on session_rows.session_key = item_rows.session_key
-    and branch_stretches.source_branch_id = item_rows.branch_id
-    and item_rows.position
-    between branch_stretches.first_position and branch_stretches.last_position
-where
-    session_rows.session_id = $session_id
-    and not branch_stretches.is_archived
-    and item_rows.operation <> 'compact'
-    and item_rows.item_type = 'message'
-    and item_rows.role = 'user'
-group by branch_stretches.branch_id
-"""
-
-_USER_MESSAGES = """
-select turn_number, item, epoch_us(created_at)
-from said
-where role = 'user'
-order by path_position
-"""
-
-_FOUND_MESSAGES = """
-select turn_number, item, epoch_us(created_at)
-from said
-where
-    role = 'user'
-    and turn_number in (
-        select turn_number
-        from said
-        where
-            role in ('user', 'assistant')
-            and contains(
-                lower(upper(nfc_normalize(replace(coalesce(text, ''), chr(0), ' ')))),
-                lower(upper(nfc_normalize(replace($text, chr(0), ' '))))
-            )
-    )
-order by path_position
-"""
-
-_ITEMS = """
-select
-    turn_number,
-    case when role in ('user', 'assistant') then role else coalesce(item_type, 'other') end,
-    own_tool_name
-from shown
-where not is_archived
-order by path_position
-"""
-
-_TOOLS = """
-select own_tool_name, count(*), turn_number
-from shown
-where call_index is not null and operation not in ('compact', 'fork')
-group by own_tool_name, turn_number
-order by turn_number, own_tool_name
-"""
-
-_USAGE = """
-select
-    sum(response_rows.request_count)::bigint,
-    coalesce(sum(response_rows.input_tokens), 0)::bigint,
-    coalesce(sum(response_rows.output_tokens), 0)::bigint,
-    coalesce(sum(response_rows.total_tokens), 0)::bigint,
-    count(
-        distinct case
-            when $everywhere then coalesce(heads.forked_run_id, heads.run_id)
-            else heads.turn_number
-        end
-    ) filter (where response_rows.total_tokens is not null)
-from response_rows
-inner join item_rows as heads on response_rows.response_id = heads.item_id
-inner join session_rows on heads.session_key = session_rows.session_key
-where
-    session_rows.session_id = $session_id
-    and ($everywhere or response_rows.response_id in (select item_id from shown))
-"""
-
-_TURN_USAGE = """
-select
-    shown.turn_number,
-    sum(response_rows.request_count)::bigint,
-    sum(response_rows.input_tokens)::bigint,
-    sum(response_rows.output_tokens)::bigint,
-    sum(response_rows.total_tokens)::bigint,
-    sum(response_rows.cache_read_input_tokens)::bigint,
-    sum(response_rows.cache_creation_input_tokens)::bigint,
-    sum(response_rows.reasoning_output_tokens)::bigint
-from shown
-inner join response_rows on shown.item_id = response_rows.response_id
-where
-    response_rows.total_tokens is not null
-    and ($turn::bigint is null or shown.turn_number = $turn)
-group by shown.turn_number
-order by shown.turn_number
-"""
-
-# What is stored with the latest responses of the last turn.
-_STORED_USAGE = """
-select
-    coalesce(sum(response_rows.request_count), 0)::bigint,
-    coalesce(sum(response_rows.input_tokens), 0)::bigint,
-    coalesce(sum(response_rows.output_tokens), 0)::bigint,
-    coalesce(sum(response_rows.cache_read_input_tokens), 0)::bigint,
-    coalesce(sum(response_rows.cache_creation_input_tokens), 0)::bigint,
-    coalesce(sum(response_rows.reasoning_output_tokens), 0)::bigint,
-    coalesce(sum(response_rows.total_tokens), 0)::bigint
-from (
-    select item_id
-    from shown
-    where item_id = response_id and turn_number = (select max(turn_number) from shown)
-    order by item_id desc
-    limit $count
-) as latest
-inner join response_rows on latest.item_id = response_rows.response_id
-"""
+        return self._access.rows(SHOWN + sql, values).rows
 
 
 def _by_turn(

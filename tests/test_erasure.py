@@ -152,6 +152,7 @@ def test_a_question_at_work_puts_the_rewriting_off(
 ) -> None:
     """It is stopped by nothing, and the words leave the bytes after it."""
     monkeypatch.setattr(upkeep, "ERASE_SECONDS", 0.2)
+    monkeypatch.setattr(upkeep, "ERASE_BYTES", 1 << 30)
     monkeypatch.setattr(upkeep, "QUERY_SECONDS", 0.1)
     with duckstore.open(path) as store:
         store.conversation("s").add([user(MARK)])
@@ -181,6 +182,7 @@ def test_a_large_file_is_written_anew_after_the_next_opening(
         purge(store)
     assert names_with(path, MARK) == [path.name]
     monkeypatch.setattr(upkeep, "ERASE_SECONDS", 0.1)
+    monkeypatch.setattr(upkeep, "ERASE_BYTES", 1 << 30)
     with duckstore.open(path) as store:
         wait_until(lambda: not store._access.engine._file.must_erase)
     assert names_with(path, MARK) == []
@@ -234,6 +236,7 @@ def test_what_cannot_be_written_anew_is_tried_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upkeep, "ERASE_SECONDS", 0.1)
+    monkeypatch.setattr(upkeep, "ERASE_BYTES", 1 << 30)
     failures = 2
 
     def fail(step: str) -> None:

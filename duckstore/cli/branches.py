@@ -25,7 +25,7 @@ from duckstore.cli.sessions import conversation_of, moment
 from duckstore.cli.text import cut, visible
 
 if TYPE_CHECKING:
-    from duckstore.outline import DiffItem
+    from duckstore.comparison import DiffItem
 
 __all__ = ["branches", "diff", "edit", "purge", "switch"]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from duckstore.outline import BranchDiff, DiffItem, DiffRow
+    from duckstore.comparison import BranchDiff, DiffItem, DiffRow
 
 __all__ = ["common_words", "write_sides"]
 

@@ -17,7 +17,7 @@ from duckstore.store import Store, open_store
 if TYPE_CHECKING:
     import polars
 
-    from duckstore.outline import DiffItem
+    from duckstore.comparison import DiffItem
 
 __all__ = ["run_demo"]
 
