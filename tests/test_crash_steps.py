@@ -20,7 +20,7 @@ SESSIONS = ("a", "b", "cleared", "tree")
 CHANGES = 40
 
 Change = tuple[str, str, Any]
-"""What is done, to which session, and with which batch, branch or position."""
+"""What is done, to which session, and with which batch, branch, position or message."""
 Mark = tuple[int, int]
 State = dict[str, list[Mark]]
 
@@ -86,6 +86,8 @@ def plan(seed: int) -> Iterator[Change]:
             yield "switch", "tree", dice.choice(branches)
         elif kind < 0.45:
             yield "clear", "cleared", None
+        elif kind < 0.55:
+            yield "edit", "tree", dice.randrange(100)
         else:
             session = dice.choice(SESSIONS)
             length += session == "tree"
@@ -111,6 +113,11 @@ def do(store: duckstore.Store, number: int, change: Change) -> None:
         conversation.branch(value, at={"position": 1})
     elif kind == "switch":
         conversation.switch(value)
+    elif kind == "edit":
+        ids = conversation._access.tail(session, None).item_ids
+        if ids:
+            (new,) = batch(0, 10)
+            conversation.edit({"item_id": ids[value % len(ids)]}, {**new, "mark": [number, 0]})
     else:
         conversation.clear()
 
@@ -129,6 +136,11 @@ def state_after(seed: int, count: int) -> State:
             state[session] = branches[value] = path[:1]
         elif kind == "switch":
             state[session] = branches[value]
+        elif kind == "edit":
+            if path:
+                edited = [*path[: value % len(path)], (number, 0)]
+                name = next(name for name, line in branches.items() if line is path)
+                state[session] = branches[name] = edited
         else:
             del path[-1 if kind == "pop" else 0 :]
     return state
