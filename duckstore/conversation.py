@@ -50,9 +50,9 @@ class Conversation(Turns):
         if not raws:
             return None
         known = facts(_holds_response(batch, raws)) if facts is not None else None
-        # Beside the items: a key for a new session, a branch and a move where it was rewound, or
-        # three moves, to a branch that was left and back.
-        return self._command("add", known.values() if known else None, raws, len(raws) + 4)
+        # Beside the items: a key for a new session, a branch and a move where it was rewound, and
+        # four moves, to a branch that was left and back.
+        return self._command("add", known.values() if known else None, raws, len(raws) + 7)
 
     def add(self, items: Iterable[Any], facts: Facts | None = None) -> None:
         """Append one batch: all of it or nothing.

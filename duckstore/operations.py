@@ -22,7 +22,7 @@ from duckstore.items import describe
 from duckstore.places import branch_named, is_on_path
 from duckstore.schema import TABLES
 from duckstore.telemetry import ResponseFacts, Usage
-from duckstore.tree import NextId, SessionState, Stored
+from duckstore.tree import NextId, Place, SessionState, Stored
 
 __all__ = ["ALREADY", "OPERATIONS", "apply", "chains", "needs_file", "new_items"]
 
@@ -55,7 +55,7 @@ def needs_file(command: Command, state: SessionState) -> bool:
     values = command.values
     match command.operation:
         case "add":
-            return state.branch_of_course(values.get("course")) is not None
+            return state.place_of_course(values.get("course")) is not None
         case "edit":
             return not is_on_path(state, values["target"])
         case "rewind":
@@ -89,7 +89,7 @@ def new_items(raws: Sequence[str]) -> list[NewItem]:
 def _add(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> None:
     facts = ResponseFacts.of_values(command.values)
     state.create(next_id, command.created_at)
-    meant = state.branch_of_course(facts.course)
+    meant = state.place_of_course(facts.course)
     if meant is not None:
         _add_elsewhere(command, state, meant, facts, next_id, stored)
     else:
@@ -111,26 +111,29 @@ def _append(command: Command, state: SessionState, facts: ResponseFacts, next_id
 def _add_elsewhere(
     command: Command,
     state: SessionState,
-    branch: Branch,
+    place: Place,
     facts: ResponseFacts,
     next_id: NextId,
     stored: Stored,
 ) -> None:
-    """Append to the branch that an agent answers, which the conversation has left meanwhile."""
+    """Append where an agent is that answers, which the conversation has left meanwhile."""
     current, length = state.current, len(state.path)
-    came_from, was_deleted = state.here, branch.is_deleted
-    state.go_to(branch, branch.tip, stored)
+    (branch, position), came_from = place, state.here
+    was_deleted = branch.is_deleted
+    state.go_to(branch, position, stored)
     state.move("switch", came_from, next_id, command.created_at)
     _append(command, state, facts, next_id)
-    came_from = state.here
+    came_from, holder = state.here, state.current
     try:
         state.go_to(current, length, stored)
     except errors.DuckstoreError as error:
         raise RuntimeError("the way back to the current branch was not found") from error
     state.move("switch", came_from, next_id, command.created_at)
-    if was_deleted:
-        branch.is_deleted = True
-        state.move("delete", came_from, next_id, command.created_at)
+    for deleted in {branch.branch_id: branch, holder.branch_id: holder}.values():
+        if was_deleted:
+            deleted.is_deleted = True
+            came_from = (deleted.branch_id, deleted.length)
+            state.move("delete", came_from, next_id, command.created_at)
 
 
 def _pop(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> str | None:

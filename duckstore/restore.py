@@ -16,7 +16,7 @@ from duckstore.branch import Branch, Stretch
 from duckstore.schema import OPEN_END
 from duckstore.session_index import Place
 from duckstore.stretches import load_entries
-from duckstore.tree import SessionState, is_diversion
+from duckstore.tree import Diversion, SessionState, note_course
 
 __all__ = ["last_id", "load_answered", "load_branch", "load_state", "load_texts"]
 
@@ -49,7 +49,7 @@ def load_state(
             return None
         place = Place(rows[0][0], OPEN_END, is_plain=False)
     key = place.session_key
-    diversions: list[tuple[int, int]] = []
+    diversions: list[Diversion] = []
     if place.is_plain:
         branch = Branch(key, "main", None, 0, "root", tip=0)
         branches, has_moved = {key: branch}, False
@@ -138,16 +138,17 @@ def _follow_moves(
     branches: dict[int, Branch],
     *,
     only: int | None = None,
-) -> tuple[int, bool, list[tuple[int, int]]]:
+) -> tuple[int, bool, list[Diversion]]:
     """Set where each branch ends, or only one.
 
-    Returns the current one's id, whether there are moves, and those by which the conversation took
-    another course.
+    Returns the current one's id, whether there are moves, and where the conversation took another
+    course.
 
     The views `branch_ends` and `current_branches` say the same; read plainly and followed here,
     the moves cost one short query instead of two aggregates.
     """
-    current, has_moved, diversions = key, False, []
+    current, has_moved = key, False
+    diversions: list[Diversion] = []
     for move_id, operation, from_id, from_position, to_id, to_position, end in cursor.execute(
         "select move_id, operation, from_branch_id, from_position, to_branch_id, to_position,"
         " end_position from move_rows where session_key = $key"
@@ -155,8 +156,9 @@ def _follow_moves(
         {"key": key, "only": only},
     ).fetchall():
         has_moved = True
-        if is_diversion(operation, from_id, from_position, to_id, to_position):
-            diversions.append((move_id, from_id))
+        was_cut = from_id in branches and branches[from_id].end != OPEN_END
+        move = (move_id, operation, from_id, from_position, to_id, to_position)
+        note_course(diversions, *move, was_cut=was_cut)
         if operation in ("edit", "regenerate", "compact") and from_id in branches:
             branches[from_id].end = OPEN_END
         if operation == "delete" and from_id in branches:

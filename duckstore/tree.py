@@ -27,19 +27,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import itemgetter
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from duckstore.batch import Batch, Entry, NewItem
 from duckstore.branch import Branch, Kind, Stretch, common_length
 from duckstore.path import Path
 from duckstore.schema import OPEN_END
 
-__all__ = ["NextId", "Place", "SessionState", "Stored"]
+__all__ = ["Diversion", "NextId", "Place", "SessionState", "Stored", "kind_of", "note_course"]
 
 Row = tuple[Any, ...]
 NextId = Callable[[], int]
 Place = tuple[Branch, int]
 """A branch, and how many items of its path stand before the place."""
+
+
+class Diversion(NamedTuple):
+    """A move by which the conversation took another course, and where it was before."""
+
+    move_id: int
+    branch_id: int
+    position: int
+    is_cut: bool
+    """Whether it stood before the branch's end, so that what is said there is an alternative."""
 
 
 class Stored(Protocol):
@@ -76,8 +86,8 @@ class SessionState:
     renamed: dict[int, str] = field(default_factory=dict)
     answered: dict[int, int] = field(default_factory=dict)
     """How many outputs each call has had, on any path, by the call's item id."""
-    diversions: list[tuple[int, int]] = field(default_factory=list)
-    """The moves by which the conversation took another course: their ids, and from which branch."""
+    diversions: list[Diversion] = field(default_factory=list)
+    """Where the conversation took another course, in order."""
     has_moved: bool = False
     """Whether its path was ever changed otherwise than by appending to it."""
     is_stored: bool = True
@@ -186,16 +196,19 @@ class SessionState:
     @property
     def course(self) -> int:
         """The latest move by which the conversation took another course; 0 where none did."""
-        return self.diversions[-1][0] if self.diversions else 0
+        return self.diversions[-1].move_id if self.diversions else 0
 
-    def branch_of_course(self, course: int | None) -> Branch | None:
-        """The branch that an earlier course was on; None where what it adds belongs here."""
+    def place_of_course(self, course: int | None) -> Place | None:
+        """Where an earlier course goes on; None where what it adds belongs here."""
         if course is None or course >= self.course:
             return None
-        later = self.diversions[bisect_right(self.diversions, course, key=itemgetter(0))]
-        branch = self.branches.get(later[1])
-        at_tip = branch is self.current and len(self.path) == self.current.tip
-        return None if at_tip else branch
+        left = self.diversions[bisect_right(self.diversions, course, key=itemgetter(0))]
+        branch = self.branches.get(left.branch_id)
+        if branch is None:
+            return None  # it was purged since
+        length = min(left.position, branch.tip) if left.is_cut else branch.tip
+        is_here = branch is self.current and length == len(self.path)
+        return None if is_here else (branch, length)
 
     def move(
         self, operation: str, came_from: tuple[int, int], next_id: NextId, now: datetime
@@ -203,8 +216,9 @@ class SessionState:
         """Add the row of a change of the path: from where, to the current branch's head."""
         self.has_moved = True
         move = (next_id(), operation, *came_from, *self.here)
-        if is_diversion(*move[1:]):
-            self.diversions.append((move[0], came_from[0]))
+        origin = self.branches.get(came_from[0])
+        was_cut = origin is not None and came_from[1] < origin.tip
+        note_course(self.diversions, *move, was_cut=was_cut)
         self.rows["move_rows"].append(
             (move[0], self.session_key, *move[1:], self.current.end, now),
         )
@@ -387,20 +401,28 @@ class SessionState:
         return name
 
 
-def is_diversion(
+def note_course(
+    diversions: list[Diversion],
+    move_id: int,
     operation: str,
-    from_branch_id: int | None,
-    from_position: int | None,
+    from_branch_id: int,
+    from_position: int,
     to_branch_id: int | None,
     to_position: int | None,
-) -> bool:
-    """Whether a move was asked for, so that the conversation took another course.
-
-    An append after a pop goes on from where the path is. An edit that was asked for cuts first.
-    """
-    if operation in ("switch", "fork", "rewind"):
-        return True
-    return operation in ("edit", "regenerate") and from_position != to_position
+    *,
+    was_cut: bool,
+) -> None:
+    """Keep the diversions in step with a move."""
+    begins_alternative = operation in ("edit", "regenerate")
+    # An append after a pop goes on from where the path is. An edit that was asked for cuts first.
+    is_asked = operation in ("switch", "fork", "rewind")
+    if is_asked or (begins_alternative and from_position != to_position):
+        diversions.append(Diversion(move_id, from_branch_id, from_position, was_cut))
+    elif begins_alternative and to_branch_id is not None:
+        # Who was about to begin an alternative there goes on with the one that was begun.
+        for index, left in enumerate(diversions):
+            if left.is_cut and left[1:3] == (from_branch_id, from_position):
+                diversions[index] = Diversion(left.move_id, to_branch_id, from_position, False)
 
 
 def kind_of(items: Sequence[NewItem]) -> Kind:

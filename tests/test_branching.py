@@ -1917,3 +1917,25 @@ def test_a_fork_that_goes_on_in_a_run_has_that_run(store: duckstore.Store) -> No
     (counted,) = store.sessions(search="fork")
     assert counted.run_count == 2
     assert store.check() == []
+
+
+def test_an_answer_that_was_asked_for_anew_stands_beside_the_first(
+    store: duckstore.Store,
+) -> None:
+    """Even if its question was edited while it was made: it is an alternative, not a sequel."""
+    talk = store.conversation("s")
+    talk.add([user("one")])
+    talk.add([assistant("1")])
+    talk.regenerate()
+    facts = ResponseFacts(course=talk.read().course)
+    talk.edit(1, "two")
+    talk.add([assistant("2")])
+    talk.add([call("look", "c")], lambda has: facts)
+    talk.add([output("c")], lambda has: facts)
+    talk.add([assistant("uno")], lambda has: facts)
+    assert talk.items() == [user("two"), assistant("2")]
+    paths = [talk.items(branch=branch.name) for branch in talk.branches()]
+    assert [user("one"), assistant("1")] in paths
+    assert [user("one"), call("look", "c"), output("c"), assistant("uno")] in paths
+    assert len(paths) == 3
+    assert store.check() == []

@@ -100,6 +100,15 @@ class Line:
         return not {*self.items, *(item for item, _ in self.archived)}.isdisjoint(items)
 
 
+@dataclass(eq=False)
+class Diversion:
+    """A place that was left: on a branch, and whether that went on behind it."""
+
+    line: Line
+    length: int
+    is_cut: bool
+
+
 @dataclass(frozen=True, eq=False)
 class State:
     """What a session was once, and how that moment is called."""
@@ -117,8 +126,8 @@ class Model:
         self.stored: list[Item] = []
         self.current = Line([], 0, "root")
         self.branches: dict[str, Line] = {"main": self.current}
-        self.diversions: list[Line] = []
-        """The branches that were left by calls that changed the course, in order."""
+        self.diversions: list[Diversion] = []
+        """Where it was before each call that changed the course, in order."""
         self.states: list[State] = []
 
     def name_of(self, line: Line) -> str:
@@ -147,32 +156,43 @@ class Model:
         here = self.current
         if here.visible < len(here.items):
             kind = "edit" if items[0].kind in INPUTS else "regenerate"
-            self.begin(kind, here.path, here.archived_below(here.visible))
+            length = here.visible
+            self.begin(kind, here.path, here.archived_below(length))
+            self.begun_at(here, length)
         for item in items:
             item.answers = self._open_call(item, self.current)
             self._put(item, self.current)
 
     def add_later(self, items: list[Item], course: int) -> None:
         """What an agent adds that read the session when its course had changed so many times."""
-        line = self.diversions[course] if course < len(self.diversions) else self.current
-        if line not in self.branches.values():
-            self.add(items)  # it was purged since
-            return
-        if not items:
-            return
-        if line is self.current and line.visible == len(line.items):
+        if course >= len(self.diversions) or not items:
             self.add(items)
             return
-        if course >= len(self.diversions):
+        left = self.diversions[course]
+        line = left.line
+        length = min(left.length, len(line.items)) if left.is_cut else len(line.items)
+        is_here = line is self.current and length == line.visible
+        if is_here or line not in self.branches.values():  # it may have been purged since
             self.add(items)
             return
-        visible, line.visible = line.visible, len(line.items)
-        for item in items:
-            item.answers = self._open_call(item, line)
-            self._put(item, line)
-        if line is self.current:
-            line.visible = visible
-        self.diversions += [self.current, line] if line is not self.current else [line, line]
+        back, visible, was_deleted = self.current, self.current.visible, line.is_deleted
+        self.leave()
+        self.current, line.visible, line.is_deleted = line, length, False
+        self.add(items)
+        self.leave()
+        line.is_deleted = self.current.is_deleted = was_deleted
+        self.current, back.visible = back, visible
+
+    def leave(self) -> None:
+        """Remember where it is, before it takes another course."""
+        here = self.current
+        self.diversions.append(Diversion(here, here.visible, here.visible < len(here.items)))
+
+    def begun_at(self, line: Line, length: int) -> None:
+        """Who was about to say something there goes on with the alternative that was begun."""
+        for left in self.diversions:
+            if left.is_cut and left.line is line and left.length == length:
+                left.line, left.is_cut = self.current, False
 
     def _open_call(self, output_item: Item, line: Line) -> Item | None:
         """The latest unanswered call with the output's id; searches are answered in order."""
@@ -228,14 +248,17 @@ class Model:
         line, length = self.place_of(target)
         left = self.current
         replaced = self.name_of(line).startswith(f"{self.name_of(left)}~")
-        if line is not self.current or length > self.current.visible:
+        is_elsewhere = line is not self.current or length > self.current.visible
+        if is_elsewhere:
             self.go_to(line, length - 1)
         else:
-            self.diversions.append(self.current)
+            self.leave()
         line.visible = length - 1
         kind = "edit" if new.kind in INPUTS else "regenerate"
         archived = line.archived_below(line.visible)
         self.begin(kind, line.path, archived, left if replaced else None)
+        if is_elsewhere:
+            self.begun_at(line, length - 1)
         self._put(new, self.current)
 
     def go_to(self, line: Line, length: int) -> None:
@@ -243,11 +266,11 @@ class Model:
         length = min(length, len(line.items))
         if line is self.current and length == line.visible:
             return
-        self.diversions.append(self.current)
+        self.leave()
         self.current, line.visible, line.is_deleted = line, length, False
 
     def fork(self, name: str, line: Line, length: int) -> None:
-        self.diversions.append(self.current)
+        self.leave()
         path = line.items[:length]
         self.current = Line(path, len(path), "fork", line.archived_below(length))
         self.branches[name] = self.current
@@ -658,7 +681,9 @@ class Tree(RuleBasedStateMachine):
                 }
                 assert held.current.branch_id == read.current.branch_id
                 assert held.branches == read.branches
-                assert held.diversions == read.diversions
+                assert [d for d in held.diversions if d.branch_id in held.branches] == [
+                    d for d in read.diversions if d.branch_id in read.branches
+                ]
                 assert held.path.byte_count == read.path.byte_count
 
     @invariant()
