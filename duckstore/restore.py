@@ -13,10 +13,11 @@ import duckdb
 
 from duckstore.batch import Entry
 from duckstore.branch import Branch, Stretch
+from duckstore.course import Diversion, note_move
 from duckstore.schema import OPEN_END
 from duckstore.session_index import Place
 from duckstore.stretches import load_entries
-from duckstore.tree import Diversion, SessionState, note_course
+from duckstore.tree import SessionState
 
 __all__ = ["last_id", "load_answered", "load_branch", "load_state", "load_texts"]
 
@@ -158,7 +159,7 @@ def _follow_moves(
         has_moved = True
         was_cut = from_id in branches and branches[from_id].end != OPEN_END
         move = (move_id, operation, from_id, from_position, to_id, to_position)
-        note_course(diversions, *move, was_cut=was_cut)
+        note_move(diversions, *move, was_cut=was_cut)
         if operation in ("edit", "regenerate", "compact") and from_id in branches:
             branches[from_id].end = OPEN_END
         if operation == "delete" and from_id in branches:

@@ -247,11 +247,6 @@ class DuckDBSession(SessionBranches):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.session_id!r}, {self._access.path!r})"
 
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise errors.ClosedError(f"{type(self).__name__} is closed")
-        self._access.check_usable()
-
     # Compaction: private hooks that the SDK's OpenAIResponsesCompactionSession looks for -------
 
     async def _get_compaction_snapshot(

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from duckstore import errors
+from duckstore.access import Access
 from duckstore.conversation import Conversation
 from duckstore.waiting import finish, in_thread
 
@@ -29,10 +31,14 @@ _T = TypeVar("_T")
 class SessionBranches:
     """The branches and turns of a session."""
 
+    _access: Access
     _conversation: Conversation
+    _is_closed: bool
 
     def _check_open(self) -> None:
-        raise NotImplementedError
+        if self._is_closed:
+            raise errors.ClosedError(f"{type(self).__name__} is closed")
+        self._access.check_usable()
 
     async def _change(self, work: Callable[[], _T]) -> _T:
         self._check_open()

@@ -21,35 +21,24 @@ How a batch is divided into runs, responses and tool calls is decided in `duckst
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from operator import itemgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from duckstore.batch import Batch, Entry, NewItem
 from duckstore.branch import Branch, Kind, Stretch, common_length
+from duckstore.course import Diversion, first_after, note_move
 from duckstore.path import Path
 from duckstore.schema import OPEN_END
 
-__all__ = ["Diversion", "NextId", "Place", "SessionState", "Stored", "kind_of", "note_course"]
+__all__ = ["NextId", "Place", "SessionState", "Stored", "kind_of"]
 
 Row = tuple[Any, ...]
 NextId = Callable[[], int]
 Place = tuple[Branch, int]
 """A branch, and how many items of its path stand before the place."""
-
-
-class Diversion(NamedTuple):
-    """A move by which the conversation took another course, and where it was before."""
-
-    move_id: int
-    branch_id: int
-    position: int
-    is_cut: bool
-    """Whether it stood before the branch's end, so that what is said there is an alternative."""
 
 
 class Stored(Protocol):
@@ -202,7 +191,7 @@ class SessionState:
         """Where an earlier course goes on; None where what it adds belongs here."""
         if course is None or course >= self.course:
             return None
-        left = self.diversions[bisect_right(self.diversions, course, key=itemgetter(0))]
+        left = first_after(self.diversions, course)
         branch = self.branches.get(left.branch_id)
         if branch is None:
             return None  # it was purged since
@@ -218,7 +207,7 @@ class SessionState:
         move = (next_id(), operation, *came_from, *self.here)
         origin = self.branches.get(came_from[0])
         was_cut = origin is not None and came_from[1] < origin.tip
-        note_course(self.diversions, *move, was_cut=was_cut)
+        note_move(self.diversions, *move, was_cut=was_cut)
         self.rows["move_rows"].append(
             (move[0], self.session_key, *move[1:], self.current.end, now),
         )
@@ -230,15 +219,24 @@ class SessionState:
 
     def go_to(self, branch: Branch, length: int, stored: Stored) -> None:
         """Make a branch the current one, with the first `length` items of its path."""
-        common = common_length(self.current, len(self.path), branch, length)
-        before = self.path[common - 1] if common else None
-        rest = stored.entries(self.session_key, branch.stretches(common, length), before)
-        self.path.cut(common)
-        for entry in rest:
-            self.path.push(entry)
+        common, rest = self._way_to(branch, length, stored)
+        self._take(common, rest)
         self.current = branch
         branch.end = length if length < branch.tip else OPEN_END
         branch.is_deleted = False
+
+    def _way_to(self, branch: Branch, length: int, stored: Stored) -> tuple[int, list[Entry]]:
+        """What the path has of another one already, and what follows there. Changes nothing."""
+        common = common_length(self.current, len(self.path), branch, length)
+        before = self.path[common - 1] if common else None
+        rest = stored.entries(self.session_key, branch.stretches(common, length), before)
+        return common, rest
+
+    def _take(self, common: int, rest: Sequence[Entry]) -> None:
+        """Let the path go that way."""
+        self.path.cut(common)
+        for entry in rest:
+            self.path.push(entry)
 
     def owns_last(self) -> bool:
         """Whether the last item of the path is the current branch's tip and on no other branch."""
@@ -324,14 +322,10 @@ class SessionState:
     def fork(self, name: str, place: Place, next_id: NextId, now: datetime, stored: Stored) -> None:
         """Begin a branch by name at a place, and go there."""
         came_from, (branch, length) = self.here, place
-        common = common_length(self.current, len(self.path), branch, length)
-        before = self.path[common - 1] if common else None
-        rest = stored.entries(self.session_key, branch.stretches(common, length), before)
+        common, rest = self._way_to(branch, length, stored)
         lineage = branch.stretches(0, length) + branch.archived(length)
         self.current = self._new_branch("fork", lineage, length, name, next_id, now, parent=branch)
-        self.path.cut(common)
-        for entry in rest:
-            self.path.push(entry)
+        self._take(common, rest)
         self.move("fork", came_from, next_id, now)
 
     def replace_branch(
@@ -399,30 +393,6 @@ class SessionState:
             number += 1
         self.rename(branch, f"{name}~{number}")
         return name
-
-
-def note_course(
-    diversions: list[Diversion],
-    move_id: int,
-    operation: str,
-    from_branch_id: int,
-    from_position: int,
-    to_branch_id: int | None,
-    to_position: int | None,
-    *,
-    was_cut: bool,
-) -> None:
-    """Keep the diversions in step with a move."""
-    begins_alternative = operation in ("edit", "regenerate")
-    # An append after a pop goes on from where the path is. An edit that was asked for cuts first.
-    is_asked = operation in ("switch", "fork", "rewind")
-    if is_asked or (begins_alternative and from_position != to_position):
-        diversions.append(Diversion(move_id, from_branch_id, from_position, was_cut))
-    elif begins_alternative and to_branch_id is not None:
-        # Who was about to begin an alternative there goes on with the one that was begun.
-        for index, left in enumerate(diversions):
-            if left.is_cut and left[1:3] == (from_branch_id, from_position):
-                diversions[index] = Diversion(left.move_id, to_branch_id, from_position, False)
 
 
 def kind_of(items: Sequence[NewItem]) -> Kind:

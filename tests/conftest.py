@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import duckstore
+from tests import rich
 from tests.owner import Keeper
 
 
@@ -62,3 +63,19 @@ def open_folder() -> Iterator[Path]:
     yield folder
     folder.chmod(0o755)
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a session of every kind, made once."""
+    path = tmp_path_factory.mktemp("rich") / "filled.duckdb"
+    with duckstore.open(path) as store:
+        rich.fill(store)
+    return path
+
+
+@pytest.fixture
+def filled(path: Path, original: Path) -> Path:
+    """A copy of that store for one test."""
+    shutil.copy(original, path)
+    return path

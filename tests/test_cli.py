@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,22 +55,6 @@ GOLDEN = {
     ),
 }
 GOLDEN["jsonl"] = GOLDEN["json"].removeprefix("[\n").removesuffix("]\n")
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with a session of every kind, made once."""
-    path = tmp_path_factory.mktemp("cli") / "filled.duckdb"
-    with duckstore.open(path) as store:
-        sample.fill(store)
-    return path
-
-
-@pytest.fixture
-def filled(path: Path, original: Path) -> Path:
-    """A copy of that store for one test."""
-    shutil.copy(original, path)
-    return path
 
 
 def call(*arguments: Any, **extra: Any) -> Result:

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import pty
-import shutil
 import subprocess
 import sys
 import time
@@ -27,26 +26,10 @@ from tests.owner import Keeper
 from tests.samples import assistant, call, output, user
 from tests.test_cli import call as ran
 from tests.test_cli import data, failure
-from tests.test_cli_process import environment, on_terminal, program
+from tests.test_cli_process import after_one_line, environment, on_terminal, program
 
 COMMANDS = ("branches s", "show s --tree", "diff s main b", "edit s --turn 1 x", "switch s main")
 NASTY = "\x1b[2Jgone\r\n\x07"
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with a session of every kind, made once."""
-    path = tmp_path_factory.mktemp("branches") / "filled.duckdb"
-    with duckstore.open(path) as store:
-        sample.fill(store)
-    return path
-
-
-@pytest.fixture
-def filled(path: Path, original: Path) -> Path:
-    """A copy of that store for one test."""
-    shutil.copy(original, path)
-    return path
 
 
 def usage(*arguments: Any) -> str:
@@ -479,16 +462,7 @@ def test_a_closed_pipe_ends_diff_quietly(path: Path) -> None:
         talk.branch("b", at={"position": 0})
         talk.add([user("words")])
     command = [sys.executable, "-m", "duckstore", "-d", str(path), "diff", "s", "main", "b"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    assert process.stdout.readline()
-    process.stdout.close()
-    with process.stderr:
-        complaints = process.stderr.read()
-    assert (process.wait(timeout=60), complaints) == (0, b"")
+    assert after_one_line(command) == (0, b"")
 
 
 # edit --------------------------------------------------------------------------------------------
