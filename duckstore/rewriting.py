@@ -42,7 +42,8 @@ _ORDER = {
 def rewrite_file(file: StoreFile, *, wait_seconds: float = WAIT_SECONDS) -> None:
     """Put a copy of an open file in its place. Nothing may be folded meanwhile.
 
-    Questions go on until the copy is made; then those at work are waited for, and new ones wait.
+    Questions that wait for no fold go on until the copy is made; then those at work are waited for,
+    and new ones wait.
 
     Raises:
         StoreBusyError: Queries did not end in time; the file is as it was.
