@@ -12,6 +12,8 @@ from duckstore import errors
 from duckstore.command import Command
 from duckstore.operations import OPERATIONS
 from duckstore.places import PLACES
+from duckstore.telemetry import Seen
+from duckstore.usage import Usage
 
 __all__ = ["check"]
 
@@ -24,6 +26,10 @@ def check(command: Command) -> None:
     """
     if command.operation not in OPERATIONS:
         raise errors.ArgumentError(f"no operation is named {command.operation!r}")
+    # One of our own is right as it was made.
+    is_sent = bool(command.body)
+    if command.operation == "add" and is_sent and not _is_seen(command.values):
+        raise errors.ArgumentError(f"add cannot be done with {command.values!r}")
     for name, is_right in _VALUES.get(command.operation, {}).items():
         value = command.values.get(name)
         if not is_right(value):
@@ -49,6 +55,32 @@ def _is_place(value: Any) -> bool:
     return is_one and all(word in PLACES and _is_number(value[word]) for word in value)
 
 
+def _is_batch(value: Any) -> bool:
+    return value is None or (_is_numbers(value) and len(value) == 2)
+
+
+def _is_counts(value: Any) -> bool:
+    return value is None or (_is_numbers(value) and len(value) == len(Usage.__slots__))
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+def _is_said(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, list) and all(isinstance(texts, list) for texts in value)
+    )
+
+
+def _is_seen(value: Any) -> bool:
+    """Whether it can be read back: what cannot would be tried again at every opening."""
+    try:
+        return Seen.of_values(value).is_sound
+    except (TypeError, ValueError, AttributeError):
+        return False
+
+
 _VALUES: dict[str, dict[str, Callable[[Any], bool]]] = {
     "edit": {"target": lambda value: value is not None and _is_place(value)},
     "rewind": {"to": _is_place},
@@ -57,5 +89,6 @@ _VALUES: dict[str, dict[str, Callable[[Any], bool]]] = {
     "rename": {"branch": _is_branch, "name": lambda value: isinstance(value, str)},
     "delete_branch": {"branch": _is_branch, "force": lambda value: isinstance(value, bool)},
     "purge_items": {"item": _is_number},
-    "usage": {"usage": lambda value: isinstance(value, list) and all(map(_is_number, value))},
+    "observe": {"seen": _is_seen, "batch": _is_batch},
+    "record": {"seen": _is_seen, "batch": _is_batch, "total": _is_counts, "said": _is_said},
 }

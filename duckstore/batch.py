@@ -84,7 +84,8 @@ class Batch:
     """Whether the batch came from a run: then it holds one response at most."""
     continues: Entry | None = None
     """For a compaction: the last item before it, whose run goes on."""
-    response_ids: list[int] = field(default_factory=list)
+    responses: list[tuple[int, int]] = field(default_factory=list)
+    """The responses that it holds, each with its run."""
     _batch_id: int = 0
     _last_part: str = ""
 
@@ -146,7 +147,7 @@ class Batch:
             run.forked_run_id,
             run.turn_number,
             run.user_item_id,
-            self._response(d, item_id),
+            self._response(d, item_id, run.run_id),
             entry.answers_item_id,
             self._answer_number(call),
             None,
@@ -207,15 +208,15 @@ class Batch:
         self.state.answered[call.item_id] = number
         return number
 
-    def _response(self, d: Description, item_id: int) -> int | None:
+    def _response(self, d: Description, item_id: int, run_id: int) -> int | None:
         """The response that an item belongs to: the model's items only."""
         last_part, self._last_part = self._last_part, d.part
         if d.part != "model" or self.operation == "compact":
             return None
-        begins = not self.response_ids or (not self.is_live and last_part != "model")
+        begins = not self.responses or (not self.is_live and last_part != "model")
         if begins:
-            self.response_ids.append(item_id)
-        return self.response_ids[-1]
+            self.responses.append((item_id, run_id))
+        return self.responses[-1][0]
 
 
 _RESPONSE_ID = 11

@@ -115,6 +115,10 @@ def from_record(number: int, record: bytes) -> Command:
         head, _, body = record.partition(b"\n")
         first_id, created_us = (int(part, 16) for part in head.split())
         command = Command.from_body(body)
+        if command.operation == "usage":  # version 0.3.0 wrote it
+            response = {"usage": command.values["usage"]}
+            command.operation = "record"
+            command.values = {"seen": {"responses": [response]}, "batch": None, "adds": True}
         if command.operation == "fork" and "position" in command.values:  # version 0.2.0 wrote it
             command.values["at"] = {"position": command.values.pop("position")}
     except (ValueError, TypeError) as error:

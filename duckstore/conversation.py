@@ -15,15 +15,16 @@ from duckstore import errors
 from duckstore.branching import Reading
 from duckstore.command import Command
 from duckstore.encoding import decode, encode_items
+from duckstore.glance import Glance, glance_at
 from duckstore.handle import Target, where_of
-from duckstore.items import describe
-from duckstore.telemetry import ResponseFacts
+from duckstore.observer import Claim
+from duckstore.telemetry import Seen
 from duckstore.turns import Turns
 
-__all__ = ["Conversation", "Facts", "Snapshot"]
+__all__ = ["Claims", "Conversation", "Snapshot"]
 
-Facts = Callable[[bool], ResponseFacts]
-"""Asked, with whether a batch holds anything that a model made, for what else is known of it."""
+Claims = Callable[[Glance], Claim]
+"""Asked, with what a batch holds, for what else is known of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,10 @@ class Snapshot:
 class Conversation(Turns):
     """The items of one session: read, append, pop, compact, clear; and all of its branches."""
 
-    def addition(self, items: Iterable[Any], facts: Facts | None = None) -> Command | None:
-        """The command that appends one batch; None where there are no items.
+    def addition(self, items: Iterable[Any], claims: Claims) -> tuple[Command, Claim] | None:
+        """The command that appends one batch, with what it claims; None where there are no items.
+
+        The claim is to be settled by who runs the command.
 
         Raises:
             ItemError: An item is not JSON.
@@ -49,25 +52,31 @@ class Conversation(Turns):
         raws = encode_items(batch)
         if not raws:
             return None
-        known = facts(_holds_response(batch, raws)) if facts is not None else None
-        # Beside the items: a key for a new session, a branch and a move where it was rewound, and
-        # four moves, to a branch that was left and back.
-        return self._command("add", known.values() if known else None, raws, len(raws) + 7)
+        claim = claims(glance_at(batch, raws))
+        return self._addition(raws, claim.seen), claim
 
-    def add(self, items: Iterable[Any], facts: Facts | None = None) -> None:
+    def add(self, items: Iterable[Any], seen: Seen | None = None) -> None:
         """Append one batch: all of it or nothing.
 
         Args:
             items: Any JSON values; none of them stores nothing.
-            facts: Tells what is known of the batch beyond its items.
+            seen: What is known of the batch beyond its items.
 
         Raises:
             ItemError: An item is not JSON; nothing was stored.
             StoreWriteError: The batch could not be written; nothing of it was stored.
         """
-        command = self.addition(items, facts)
-        if command is not None:
-            self._access.run(command)
+        raws = encode_items(items)
+        if raws:
+            self._access.run(self._addition(raws, seen))
+
+    def _addition(self, raws: Sequence[str], seen: Seen | None) -> Command:
+        # Beside the items: a key for a new session, a branch and a move where it was rewound, and
+        # four moves, to a branch that was left and back.
+        id_count = len(raws) + 7
+        if seen is None:
+            return self._command("add", None, raws, id_count)
+        return self._command("add", seen.values(has_items=True), raws, id_count + seen.row_count)
 
     def items(self, limit: int | None = None, branch: str | int | None = None) -> list[Any]:
         """The latest `limit` items of the current path, or of a branch, in order, decoded afresh.
@@ -180,14 +189,6 @@ class Conversation(Turns):
         raws = encode_items(items)
         values = {"replaced": replaced, "dropped": dropped}
         return bool(self._access.run(self._command("compact", values, raws, len(raws) + 3)))
-
-
-def _holds_response(items: Iterable[Any], raws: Sequence[str]) -> bool:
-    """Whether a batch holds anything that a model made."""
-    return any(
-        describe(item if type(item) is dict else decode(raw)).part == "model"
-        for item, raw in zip(items, raws, strict=True)
-    )
 
 
 def _expired(raws: Sequence[str], prune: Callable[[Any], bool]) -> int:

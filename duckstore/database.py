@@ -23,7 +23,8 @@ import duckdb
 
 from duckstore import errors
 from duckstore.failures import open_errors
-from duckstore.schema import SCHEMA_VERSION, TABLES, migration_sql, relations_sql, tables_sql
+from duckstore.migrations import migration_sql
+from duckstore.schema import OLDEST_TABLES, SCHEMA_VERSION, TABLES, relations_sql, tables_sql
 
 __all__ = ["MEMORY", "Accept", "connect", "secure_log"]
 
@@ -240,7 +241,7 @@ def _is_store(connection: duckdb.DuckDBPyConnection, path: str) -> bool:
             f"{path} has schema version {row}, and this duckstore knows versions up to "
             f"{SCHEMA_VERSION}: upgrade duckstore. The file was not changed"
         )
-    expected = set(TABLES) if row == str(SCHEMA_VERSION) else set(TABLES) - {"request_rows"}
+    expected = set(TABLES) if row == str(SCHEMA_VERSION) else set(OLDEST_TABLES)
     if not row.isdecimal() or not tables >= expected:
         missing = ", ".join(sorted(expected - tables)) or "none"
         raise errors.DamagedStoreError(

@@ -15,6 +15,7 @@ from duckstore.command import Command
 from duckstore.encoding import decode, encode_items
 from duckstore.items import describe
 from duckstore.places import asked_in, branch_named, message_at, place_of
+from duckstore.schema import SEEN_TABLES
 from duckstore.tree import NextId, SessionState, Stored, kind_of
 
 __all__ = ["delete_branch", "edit", "fork", "purge_items", "rename", "rewind", "switch"]
@@ -218,10 +219,13 @@ def _delete_rows(
     own = "session_key = ? and item_id >= ? and branch_id = ? and position >= ?"
     values = [key, item_id, branch.branch_id, position]
     command.statements += [
-        (
-            "delete from response_rows where session_key = ? and response_id in"
-            f" (select item_id from item_rows where {own})",
-            [key, *values],
+        *(
+            (
+                f"delete from {table} where session_key = ? and item_id in"
+                f" (select item_id from item_rows where {own})",
+                [key, *values],
+            )
+            for table in SEEN_TABLES
         ),
         (f"delete from item_rows where {own}", values),
         # What a client was told of this session may hold what it popped.
@@ -229,10 +233,13 @@ def _delete_rows(
     ]
     if ids:
         command.statements += [
-            (
-                "delete from response_rows where session_key = ? and response_id in (select item_id"
-                " from item_rows where session_key = ? and branch_id in (select unnest(?)))",
-                [key, key, ids],
+            *(
+                (
+                    f"delete from {table} where session_key = ? and item_id in (select item_id"
+                    " from item_rows where session_key = ? and branch_id in (select unnest(?)))",
+                    [key, key, ids],
+                )
+                for table in SEEN_TABLES
             ),
             *(
                 (

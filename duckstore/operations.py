@@ -13,16 +13,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from duckstore import edits, errors
+from duckstore import edits, errors, observations
 from duckstore.batch import Entry, NewItem
 from duckstore.branch import Branch, common_length
 from duckstore.command import Command
 from duckstore.encoding import decode
 from duckstore.items import describe
 from duckstore.places import branch_named, is_on_path
+from duckstore.recording import record
 from duckstore.schema import TABLES
-from duckstore.telemetry import ResponseFacts, Usage
+from duckstore.telemetry import Seen, SeenResponse
 from duckstore.tree import NextId, Place, SessionState, Stored
+from duckstore.usage import Usage
 
 __all__ = ["ALREADY", "OPERATIONS", "apply", "chains", "needs_file", "new_items"]
 
@@ -64,8 +66,10 @@ def needs_file(command: Command, state: SessionState) -> bool:
             return not is_on_path(state, values["at"])
         case "switch":
             return _must_read(state, values["branch"])
-        case "purge_items" | "usage":
+        case "purge_items" | "record":
             return True
+        case "observe":
+            return observations.needs_file(command, state)
         case "delete_branch":
             return bool(values["force"])
         case _:
@@ -87,32 +91,36 @@ def new_items(raws: Sequence[str]) -> list[NewItem]:
 
 
 def _add(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> None:
-    facts = ResponseFacts.of_values(command.values)
+    seen = Seen.of_values(command.values)
     state.create(next_id, command.created_at)
-    meant = state.place_of_course(facts.course)
+    meant = state.place_of_course(seen.course)
     if meant is not None:
-        _add_elsewhere(command, state, meant, facts, next_id, stored)
+        _add_elsewhere(command, state, meant, seen, next_id, stored)
     else:
-        _append(command, state, facts, next_id)
+        _append(command, state, seen, next_id)
 
 
-def _append(command: Command, state: SessionState, facts: ResponseFacts, next_id: NextId) -> None:
-    response_ids = state.append(
+def _append(command: Command, state: SessionState, seen: Seen, next_id: NextId) -> None:
+    responses = state.append(
         new_items(command.raws),
         next_id,
         command.created_at,
-        agent_names=facts.agent_name,
-        is_live=facts.is_live,
+        agent_names=seen.agent_name,
+        is_live=seen.is_live,
     )
-    if response_ids and facts.has_response_row:
-        state.rows["response_rows"].append(facts.row(response_ids[-1], state.session_key))
+    if command.values:
+        rows = state.rows["item_rows"]
+        last_entry = state.path[-1]
+        response_id, run_id = responses[-1] if responses else (None, last_entry.run_id)
+        anchor = observations.anchor_of_batch(rows, response_id, run_id)
+        observations.write(seen, anchor, response_id, command, state, next_id)
 
 
 def _add_elsewhere(
     command: Command,
     state: SessionState,
     place: Place,
-    facts: ResponseFacts,
+    seen: Seen,
     next_id: NextId,
     stored: Stored,
 ) -> None:
@@ -122,7 +130,7 @@ def _add_elsewhere(
     was_deleted = branch.is_deleted
     state.go_to(branch, position, stored)
     state.move("switch", came_from, next_id, command.created_at)
-    _append(command, state, facts, next_id)
+    _append(command, state, seen, next_id)
     came_from, holder = state.here, state.current
     try:
         state.go_to(current, length, stored)
@@ -160,7 +168,7 @@ def _pop(command: Command, state: SessionState, next_id: NextId, stored: Stored)
 def _deletions_of(entry: Entry) -> list[tuple[str, list[Any]]]:
     return [
         ("delete from item_rows where item_id = ?", [entry.item_id]),
-        ("delete from response_rows where response_id = ?", [entry.item_id]),
+        *observations.deletions_of([entry.item_id]),
     ]
 
 
@@ -224,7 +232,7 @@ def _import(command: Command, state: SessionState, next_id: NextId, stored: Stor
     state.create(next_id, command.created_at, source=values["source"], metadata=values["metadata"])
     entries: list[Entry] = []
     homes: list[Branch] = []
-    responses: list[int] = []
+    responses: list[tuple[int, int]] = []
     for first, end in chains(parents):
         _end_at(state, parents[first], parents, entries, homes)
         responses += state.append(new[first:end], next_id, command.created_at, operation="import")
@@ -264,7 +272,7 @@ def _end_at(
 
 
 def _usage_rows(
-    state: SessionState, responses: Sequence[int], values: dict[str, Any]
+    state: SessionState, responses: Sequence[tuple[int, int]], values: dict[str, Any]
 ) -> list[tuple[Any, ...]]:
     """Rows of token usage, where each response has its own."""
     usage = values["usage"] or ()
@@ -272,11 +280,17 @@ def _usage_rows(
         return []
     models = json.loads(values["metadata"]).get("models")
     model = models[0] if isinstance(models, list) and len(models) == 1 else None
+    name = model if isinstance(model, str) else None
     return [
-        ResponseFacts(
-            usage=Usage.of_json(tokens), model=model if isinstance(model, str) else None
-        ).row(response_id, state.session_key)
-        for response_id, tokens in zip(responses, usage, strict=True)
+        observations.response_row(
+            SeenResponse(usage=Usage.of_json(tokens), model=name),
+            response_id,
+            state.session_key,
+            response_id,
+            run_id,
+            Seen(),
+        )
+        for (response_id, run_id), tokens in zip(responses, usage, strict=True)
         if isinstance(tokens, dict)
     ]
 
@@ -300,31 +314,6 @@ def _copy(command: Command, state: SessionState, next_id: NextId, stored: Stored
         )
 
 
-def _usage(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> bool:
-    """Give the token usage of a run, that nobody saw grow, to its latest response."""
-    last = state.path.last
-    found = stored.response_without_usage(last.run_id) if last is not None else None
-    if found is None:
-        return False
-    response_id, is_first = found
-    facts = ResponseFacts.of_values(command.values)
-    if facts.usage is None:
-        return False
-    if is_first:
-        command.statements.append(
-            ("delete from response_rows where response_id = ?", [response_id])
-        )
-        state.rows["response_rows"].append(facts.row(response_id, state.session_key))
-        return True
-    names = Usage.__slots__
-    sums = ", ".join(f"{name} = coalesce({name}, 0) + ?" for name in names)
-    counts = [getattr(facts.usage, name) for name in names]
-    command.statements.append(
-        (f"update response_rows set {sums} where response_id = ?", [*counts, response_id])
-    )
-    return True
-
-
 OPERATIONS: dict[str, Callable[[Command, SessionState, NextId, Stored], Any]] = {
     "add": _add,
     "pop": _pop,
@@ -340,7 +329,8 @@ OPERATIONS: dict[str, Callable[[Command, SessionState, NextId, Stored], Any]] = 
     "rename": edits.rename,
     "delete_branch": edits.delete_branch,
     "copy": _copy,
-    "usage": _usage,
+    "observe": observations.observe,
+    "record": record,
     "import": _import,
 }
 """Every operation by name."""

@@ -76,6 +76,11 @@ class Path:
         is_there = index < len(self._entries) and self._entries[index].item_id == item_id
         return index if is_there else None
 
+    def last_before(self, item_id: int) -> Entry | None:
+        """The last entry with a lower id; None where there is none."""
+        index = bisect_left(self._entries, item_id, key=lambda entry: entry.item_id)
+        return self._entries[index - 1] if index else None
+
     def first_of_turn(self, turn_number: int) -> int | None:
         """Where the first item of a run stands; None where none of it does."""
         entries = self._entries

@@ -175,6 +175,18 @@ select
 from placed_items
 where item_type = 'message';
 
+-- One row per tool call in which agents ran that called a model: what they used.
+create or replace view nested_usage as
+select
+    parent_tool_call_id as tool_call_id,
+    count(*) as response_count,
+    sum(input_tokens)::bigint as input_tokens,
+    sum(output_tokens)::bigint as output_tokens,
+    sum(total_tokens)::bigint as total_tokens,
+from response_rows
+where parent_tool_call_id is not null
+group by parent_tool_call_id;
+
 create or replace view tool_calls as
 select
     calls.item_id as id,
@@ -189,20 +201,50 @@ select
     calls.position,
     calls.turn_number,
     calls.response_id,
+    calls.item_id as anchor_item_id,
     calls.agent_name,
     calls.tool_type,
     calls.server_label,
-    coalesce(outputs.status, calls.status, 'pending') as status,
-    coalesce(outputs.error, calls.error) as error,
-    coalesce(outputs.status_source, calls.status_source, 'default') as status_source,
+    case
+        -- That a tool failed or was refused is told best by who saw it run; that it went well,
+        -- by the kind of its output first: a shell command can run and fail.
+        when seen.status <> 'ok' then seen.status
+        when coalesce(outputs.status_source, calls.status_source) = 'item'
+            then coalesce(outputs.status, calls.status)
+        else coalesce(seen.status, outputs.status, calls.status, 'pending')
+    end as status,
+    case
+        when
+            seen.status <> 'ok'
+            or coalesce(outputs.status_source, calls.status_source, '') <> 'item'
+            then coalesce(seen.error, if(seen.status = 'error', outputs.text, outputs.error))
+        else coalesce(outputs.error, calls.error)
+    end as error,
+    seen.error_type,
+    case
+        when seen.status <> 'ok' then seen.status_source
+        when coalesce(outputs.status_source, calls.status_source) = 'item' then 'item'
+        when seen.status is not null then seen.status_source
+        else coalesce(outputs.status_source, calls.status_source, 'default')
+    end as status_source,
     calls.call_index,
     calls.parallel_count,
     outputs.item_id as output_item_id,
     outputs.handoff_to,
-    -- NULL until something that saw the tool run tells: the items do not.
-    null::timestamptz as started_at,
-    null::timestamptz as ended_at,
-    null::double as duration_seconds,
+    seen.started_at,
+    seen.ended_at,
+    date_diff('microseconds', seen.started_at, seen.ended_at) / 1000000.0 as duration_seconds,
+    seen.overlap_seconds,
+    seen.approval,
+    case when seen.approval = 'asked' or seen.decided_at is not null then calls.created_at end
+        as approval_asked_at,
+    seen.decided_at as approval_decided_at,
+    date_diff('microseconds', calls.created_at, seen.decided_at) / 1000000.0 as approval_seconds,
+    seen.parent_tool_call_id,
+    nested.response_count,
+    nested.input_tokens,
+    nested.output_tokens,
+    nested.total_tokens,
     case when json_valid(calls.arguments) then calls.arguments::json end as arguments_json,
     calls.is_current,
     calls.is_archived,
@@ -241,8 +283,57 @@ left join (
         order by is_current or is_archived desc, item_id desc
     ) = 1
 ) as outputs on calls.item_id = outputs.answers_item_id
+left join call_rows as seen on calls.item_id = seen.tool_call_id
+left join nested_usage as nested on calls.item_id = nested.tool_call_id
 -- What a session was forked with was called in the other one.
-where calls.call_index is not null and calls.operation <> 'fork';
+where calls.call_index is not null and calls.operation <> 'fork'
+union all
+-- Calls that no item tells of: an agent that is a tool made them, or an error ended their run.
+select
+    seen.tool_call_id,
+    seen.run_id,
+    seen.tool_name,
+    seen.arguments,
+    seen.output,
+    coalesce(seen.started_at, places.created_at),
+    seen.call_id,
+    places.session_id,
+    places.branch_id,
+    null,
+    places.turn_number,
+    null,
+    seen.item_id,
+    seen.agent_name,
+    'function',
+    null,
+    coalesce(seen.status, if(seen.ended_at is null, 'pending', 'ok')),
+    seen.error,
+    seen.error_type,
+    coalesce(seen.status_source, 'default'),
+    null,
+    null,
+    null,
+    null,
+    seen.started_at,
+    seen.ended_at,
+    date_diff('microseconds', seen.started_at, seen.ended_at) / 1000000.0,
+    seen.overlap_seconds,
+    seen.approval,
+    null,
+    seen.decided_at,
+    null,
+    seen.parent_tool_call_id,
+    nested.response_count,
+    nested.input_tokens,
+    nested.output_tokens,
+    nested.total_tokens,
+    case when json_valid(seen.arguments) then seen.arguments::json end,
+    places.is_current,
+    places.is_archived,
+from call_rows as seen
+inner join placed_items as places on seen.item_id = places.item_id
+left join nested_usage as nested on seen.tool_call_id = nested.tool_call_id
+where seen.tool_call_id <> seen.item_id;
 
 create or replace view responses as
 select
@@ -251,13 +342,15 @@ select
     heads.branch_id,
     heads.run_id,
     heads.turn_number,
+    heads.item_id as anchor_item_id,
     heads.agent_name,
     response_rows.model,
+    response_rows.provider_response_id,
     response_rows.request_count,
     response_rows.input_tokens,
     response_rows.output_tokens,
     response_rows.cache_read_input_tokens,
-    response_rows.cache_creation_input_tokens,
+    response_rows.cache_write_input_tokens,
     response_rows.reasoning_output_tokens,
     response_rows.total_tokens,
     response_rows.finish_reason,
@@ -265,7 +358,13 @@ select
     response_rows.ended_at,
     date_diff('microseconds', response_rows.started_at, response_rows.ended_at)
     / 1000000.0 as duration_seconds,
+    response_rows.elapsed_seconds,
+    response_rows.error_type,
+    response_rows.error,
+    response_rows.parent_tool_call_id,
+    true as has_items,
     response_rows.trace_id,
+    response_rows.span_id,
     response_rows.workflow_name,
     response_rows.group_id,
     heads.created_at,
@@ -273,7 +372,90 @@ select
     heads.is_archived,
 from placed_items as heads
 left join response_rows on heads.item_id = response_rows.response_id
-where heads.response_id = heads.item_id and heads.operation <> 'fork';
+where heads.response_id = heads.item_id and heads.operation <> 'fork'
+union all
+-- Model calls whose items nobody stored.
+select
+    response_rows.response_id,
+    places.session_id,
+    places.branch_id,
+    response_rows.run_id,
+    places.turn_number,
+    response_rows.item_id,
+    response_rows.agent_name,
+    response_rows.model,
+    response_rows.provider_response_id,
+    response_rows.request_count,
+    response_rows.input_tokens,
+    response_rows.output_tokens,
+    response_rows.cache_read_input_tokens,
+    response_rows.cache_write_input_tokens,
+    response_rows.reasoning_output_tokens,
+    response_rows.total_tokens,
+    response_rows.finish_reason,
+    response_rows.started_at,
+    response_rows.ended_at,
+    date_diff('microseconds', response_rows.started_at, response_rows.ended_at) / 1000000.0,
+    response_rows.elapsed_seconds,
+    response_rows.error_type,
+    response_rows.error,
+    response_rows.parent_tool_call_id,
+    false,
+    response_rows.trace_id,
+    response_rows.span_id,
+    response_rows.workflow_name,
+    response_rows.group_id,
+    coalesce(response_rows.ended_at, places.created_at),
+    places.is_current,
+    places.is_archived,
+from response_rows
+inner join placed_items as places on response_rows.item_id = places.item_id
+where response_rows.response_id <> response_rows.item_id;
+
+create or replace view outcomes as
+select
+    outcome_rows.outcome_id,
+    places.session_id,
+    places.branch_id,
+    outcome_rows.run_id,
+    places.turn_number,
+    outcome_rows.item_id as anchor_item_id,
+    outcome_rows.outcome,
+    outcome_rows.error_type,
+    outcome_rows.error,
+    outcome_rows.started_at,
+    outcome_rows.ended_at,
+    date_diff('microseconds', outcome_rows.started_at, outcome_rows.ended_at)
+    / 1000000.0 as duration_seconds,
+    outcome_rows.trace_id,
+    outcome_rows.workflow_name,
+    outcome_rows.group_id,
+    places.is_current,
+    places.is_archived,
+from outcome_rows
+inner join placed_items as places on outcome_rows.item_id = places.item_id;
+
+create or replace view guardrails as
+select
+    guardrail_rows.guardrail_id,
+    places.session_id,
+    places.branch_id,
+    guardrail_rows.run_id,
+    places.turn_number,
+    guardrail_rows.item_id as anchor_item_id,
+    guardrail_rows.guardrail_name,
+    guardrail_rows.is_triggered,
+    guardrail_rows.agent_name,
+    guardrail_rows.started_at,
+    guardrail_rows.ended_at,
+    date_diff('microseconds', guardrail_rows.started_at, guardrail_rows.ended_at)
+    / 1000000.0 as duration_seconds,
+    guardrail_rows.trace_id,
+    guardrail_rows.span_id,
+    places.is_current,
+    places.is_archived,
+from guardrail_rows
+inner join placed_items as places on guardrail_rows.item_id = places.item_id;
 
 create or replace view runs as
 with
@@ -304,6 +486,7 @@ spans as (
         ) as live_message_id,
         count(*) filter (where response_id = item_id) as response_count,
         count(*) filter (where handoff_to is not null) as handoff_count,
+        max(item_id) as last_id,
     from placed_items
     -- What a compaction put there is no run, and the runs of a forked session's copy are another's.
     where operation not in ('compact', 'fork')
@@ -335,21 +518,49 @@ calls as (
             list_sort(list(struct_pack(id := id, tool_name := tool_name))),
             lambda call: call.tool_name
         ) as tool_names,
+        min(started_at) as called_at,
     from tool_calls
     group by run_id
 ),
 
 tokens as (
     select
-        head.run_id,
-        sum(response_rows.input_tokens)::bigint as input_tokens,
-        sum(response_rows.output_tokens)::bigint as output_tokens,
-        sum(response_rows.cache_read_input_tokens)::bigint as cache_read_input_tokens,
-        sum(response_rows.reasoning_output_tokens)::bigint as reasoning_output_tokens,
-        sum(response_rows.total_tokens)::bigint as total_tokens,
+        run_id,
+        count(*) filter (where response_id <> item_id) as unseen_count,
+        sum(input_tokens)::bigint as input_tokens,
+        sum(output_tokens)::bigint as output_tokens,
+        sum(cache_read_input_tokens)::bigint as cache_read_input_tokens,
+        sum(cache_write_input_tokens)::bigint as cache_write_input_tokens,
+        sum(reasoning_output_tokens)::bigint as reasoning_output_tokens,
+        sum(total_tokens)::bigint as total_tokens,
+        min(ended_at) filter (where error_type is null and error is null) as responded_at,
     from response_rows
-    inner join item_rows as head on response_rows.response_id = head.item_id
-    group by head.run_id
+    group by run_id
+),
+
+-- A run can be set going more than once, when it waited for an approval. How it ended is known
+-- where nothing was added after that.
+ends as (
+    select
+        outcome_rows.run_id,
+        if(
+            max(outcome_rows.item_id) >= any_value(spans.last_id),
+            arg_max(
+                struct_pack(
+                    outcome := outcome_rows.outcome,
+                    error_type := outcome_rows.error_type,
+                    error := outcome_rows.error
+                ),
+                outcome_rows.outcome_id
+            ),
+            null
+        ) as last_end,
+        max(outcome_rows.ended_at) as ended_at,
+        sum(date_diff('microseconds', outcome_rows.started_at, outcome_rows.ended_at))
+        / 1000000.0 as working_seconds,
+    from outcome_rows
+    inner join spans on outcome_rows.run_id = spans.run_id
+    group by outcome_rows.run_id
 ),
 
 -- A run begun over in its middle: what was kept of it belongs to the run that goes on from there.
@@ -378,19 +589,32 @@ select
     spans.turn_number,
     case
         when not spans.is_live or coalesce(begun_over.is_live, false) then 'superseded'
+        when ends.last_end.outcome in ('error', 'max_turns', 'guardrail') then 'error'
+        when ends.last_end.outcome = 'cancelled' then 'interrupted'
         when spans.live_last_id is null then 'unanswered'
+        when ends.last_end.outcome is not null then ends.last_end.outcome
         when spans.live_last_id = spans.live_message_id then 'completed'
         else 'interrupted'
     end as status,
-    spans.ended_at,
-    date_diff('microseconds', spans.created_at, spans.ended_at) / 1000000.0 as duration_seconds,
-    spans.response_count,
+    greatest(spans.ended_at, ends.ended_at) as ended_at,
+    date_diff('microseconds', spans.created_at, greatest(spans.ended_at, ends.ended_at))
+    / 1000000.0 as duration_seconds,
+    ends.working_seconds,
+    date_diff('microseconds', spans.created_at, tokens.responded_at)
+    / 1000000.0 as first_response_seconds,
+    date_diff('microseconds', spans.created_at, calls.called_at)
+    / 1000000.0 as first_tool_call_seconds,
+    ends.last_end.outcome,
+    ends.last_end.error_type,
+    ends.last_end.error,
+    spans.response_count + coalesce(tokens.unseen_count, 0) as response_count,
     coalesce(calls.tool_call_count, 0) as tool_call_count,
     coalesce(calls.tool_error_count, 0) as tool_error_count,
     spans.handoff_count,
     tokens.input_tokens,
     tokens.output_tokens,
     tokens.cache_read_input_tokens,
+    tokens.cache_write_input_tokens,
     tokens.reasoning_output_tokens,
     tokens.total_tokens,
     coalesce(calls.tool_names, []::varchar[]) as tool_names,
@@ -403,6 +627,7 @@ left join joined_messages on spans.run_id = joined_messages.run_id
 left join item_rows as openings on spans.user_item_id = openings.item_id
 left join calls on spans.run_id = calls.run_id
 left join tokens on spans.run_id = tokens.run_id
+left join ends on spans.run_id = ends.run_id
 left join begun_over on spans.run_id = begun_over.run_id
 left join item_rows as answers
     on answers.item_id = case
@@ -592,3 +817,163 @@ left join (
     group by session_key
 ) as moves on session_rows.session_key = moves.session_key
 left join item_rows as openings on activity.user_item_id = openings.item_id;
+
+-- One row per price that holds, with where the next one begins. Where the user has any price for a
+-- model, those of the price list do not count.
+create or replace view price_cells as
+select
+    *,
+    first_value(valid_from) over (
+        partition by model
+        order by valid_from asc nulls first
+        groups between 1 following and 1 following
+    ) as valid_until,
+    first_value(daily_from) over (
+        partition by model, valid_from
+        order by daily_from asc
+        groups between 1 following and 1 following
+    ) as daily_until,
+    lead(above_input_tokens) over (
+        partition by model, valid_from, daily_from
+        order by above_input_tokens asc
+    ) as up_to_input_tokens,
+from price_rows
+where
+    source = 'user'
+    or model not in (select model from price_rows where source = 'user');
+
+-- Prices as people give them: of a million tokens, and of one request, in the currency.
+create or replace view prices as
+select
+    model,
+    currency,
+    valid_from,
+    valid_until,
+    case
+        when daily_from > '00:00' or daily_until is not null
+            then strftime(date '1970-01-01' + daily_from, '%H:%M')
+    end as daily_from,
+    case
+        when daily_from > '00:00' or daily_until is not null
+            then strftime(date '1970-01-01' + coalesce(daily_until, '00:00'), '%H:%M')
+    end as daily_until,
+    above_input_tokens,
+    up_to_input_tokens,
+    input_price / 1000000.0::double as input_price,
+    coalesce(cache_read_price, input_price) / 1000000.0::double as cache_read_price,
+    coalesce(cache_write_price, input_price) / 1000000.0::double as cache_write_price,
+    output_price / 1000000.0::double as output_price,
+    request_price / 1000000.0::double as request_price,
+    source as price_source,
+    price_date,
+from price_cells;
+
+-- What each response cost, in millionths of the currency.
+create or replace view costs as
+with
+
+-- Bounds that are numbers and moments, so that the join is one hash join, whatever the time zone
+-- of who asks.
+bounds as (
+    select
+        model,
+        currency,
+        input_price,
+        coalesce(cache_read_price, input_price) as cache_read_price,
+        coalesce(cache_write_price, input_price) as cache_write_price,
+        output_price,
+        coalesce(request_price, 0) as request_price,
+        source,
+        price_date,
+        coalesce(timezone('UTC', valid_from::timestamp), '-infinity') as first_moment,
+        coalesce(timezone('UTC', valid_until::timestamp), 'infinity') as end_moment,
+        epoch_us(daily_from) as first_time,
+        coalesce(epoch_us(daily_until), 86400000000) as end_time,
+        -- A price for any request is one for a request without input tokens too.
+        if(above_input_tokens = 0, -1, above_input_tokens) as above_input_tokens,
+        coalesce(up_to_input_tokens, 9223372036854775807) as up_to_input_tokens,
+    from price_cells
+),
+
+used as (
+    select
+        response_id,
+        session_id,
+        run_id,
+        agent_name,
+        model,
+        created_at,
+        epoch_us(created_at) % 86400000000 as time_of_day,
+        greatest(coalesce(request_count, 1), 1) as paid_request_count,
+        input_tokens,
+        cache_read_input_tokens,
+        cache_write_input_tokens,
+        output_tokens,
+        case
+            when input_tokens is not null then coalesce(cache_read_input_tokens, 0)
+        end as read_tokens,
+        case
+            when input_tokens is not null then coalesce(cache_write_input_tokens, 0)
+        end as written_tokens,
+        is_current,
+        is_archived,
+    from responses
+    where model is not null or input_tokens is not null or output_tokens is not null
+),
+
+-- Amounts are in millionths of millionths, which no number of tokens that a column holds overflows.
+-- Tokens that were read from the cache or written to it are among the input tokens; a provider that
+-- tells more of them than input tokens is not paid back.
+amounts as (
+    select
+        used.*,
+        bounds.currency,
+        greatest(used.input_tokens::hugeint - used.read_tokens - used.written_tokens, 0)
+        * bounds.input_price as input_amount,
+        used.read_tokens::hugeint * bounds.cache_read_price as cache_read_amount,
+        used.written_tokens::hugeint * bounds.cache_write_price as cache_write_amount,
+        used.output_tokens::hugeint * bounds.output_price as output_amount,
+        used.paid_request_count::hugeint * bounds.request_price as request_cost,
+        bounds.source,
+        bounds.price_date,
+    from used
+    left join bounds
+        on used.model = bounds.model
+        and used.created_at >= bounds.first_moment
+        and used.created_at < bounds.end_moment
+        and used.time_of_day >= bounds.first_time
+        and used.time_of_day < bounds.end_time
+        -- Where a row stands for several requests, only the size of a middling one is known.
+        and coalesce(used.input_tokens, 0) // used.paid_request_count > bounds.above_input_tokens
+        and coalesce(used.input_tokens, 0) // used.paid_request_count <= bounds.up_to_input_tokens
+)
+
+-- Each cost is rounded to the nearest millionth, a half up. The total is the rounded sum and not
+-- the sum of what was rounded, from which it can differ by two.
+select
+    response_id,
+    session_id,
+    run_id,
+    agent_name,
+    model,
+    created_at,
+    input_tokens,
+    cache_read_input_tokens,
+    cache_write_input_tokens,
+    output_tokens,
+    currency,
+    try_cast((input_amount + 500000) // 1000000 as bigint) as input_cost,
+    try_cast((cache_read_amount + 500000) // 1000000 as bigint) as cache_read_cost,
+    try_cast((cache_write_amount + 500000) // 1000000 as bigint) as cache_write_cost,
+    try_cast((output_amount + 500000) // 1000000 as bigint) as output_cost,
+    try_cast(request_cost as bigint) as request_cost,
+    try_cast(
+        (
+            input_amount + cache_read_amount + cache_write_amount + output_amount + 500000
+        ) // 1000000 + request_cost as bigint
+    ) as total_cost,
+    source as price_source,
+    price_date,
+    is_current,
+    is_archived,
+from amounts;

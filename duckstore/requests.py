@@ -23,8 +23,6 @@ __all__ = ["Requests"]
 
 MOST_CLIENTS = 10_000
 """So many clients are remembered; one that has been quiet for longest is forgotten first."""
-NO_ANSWER = json.dumps({"answer": None, "error": None})
-"""What an append is told; its items need not be kept for that."""
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +94,9 @@ class Requests:
             with self._lock:
                 known = self._running.pop(command)
             if command.operation == "add":
-                known.command, known.stored = None, NO_ANSWER
+                # Its items need not be kept for what it is told.
+                answer = {"answer": command.first_id, "error": None}
+                known.command, known.stored = None, json.dumps(answer)
             known.finished.set()
 
     def fail(self, command: Command) -> None:

@@ -225,6 +225,10 @@ def last_id(cursor: duckdb.DuckDBPyConnection) -> int:
             union all select max(item_id) from item_rows
             union all select max(branch_id) from branch_rows
             union all select max(move_id) from move_rows
+            union all select max(response_id) from response_rows
+            union all select max(tool_call_id) from call_rows
+            union all select max(outcome_id) from outcome_rows
+            union all select max(guardrail_id) from guardrail_rows
         )
         """
     ).fetchall()

@@ -19,7 +19,7 @@ import duckdb
 from duckstore import faults
 from duckstore.database import connect
 from duckstore.failures import write_errors
-from duckstore.schema import TABLES
+from duckstore.schema import STORE_TABLES, TABLES
 from duckstore.storefile import StoreFile
 
 __all__ = ["copy_rows", "make_aside", "remove_aside", "remove_leftovers", "rewrite_file"]
@@ -32,10 +32,14 @@ _ORDER = {
     "session_rows": "session_key",
     "item_rows": "item_id",
     "response_rows": "response_id",
+    "call_rows": "tool_call_id",
+    "outcome_rows": "outcome_id",
+    "guardrail_rows": "guardrail_id",
     "branch_rows": "branch_id",
     "lineage_rows": "branch_id, first_position",
     "move_rows": "move_id",
     "request_rows": "client_id, request_number",
+    "price_rows": "model, valid_from, daily_from, above_input_tokens",
 }
 
 
@@ -92,7 +96,7 @@ def copy_rows(cursor: duckdb.DuckDBPyConnection, target: str, store_id: str | No
     cursor.execute(f"attach '{place}' as {name}")
     try:
         cursor.begin()
-        for table in TABLES:
+        for table in (*TABLES, *STORE_TABLES):
             cursor.execute(
                 f"insert into {name}.{table} select * from {table} order by {_ORDER[table]}"
             )

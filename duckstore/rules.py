@@ -16,6 +16,11 @@ RULES: dict[str, str] = {
             select item_id as id, session_key from item_rows
             union all select branch_id, session_key from branch_rows
             union all select move_id, session_key from move_rows
+            union all select response_id, session_key from response_rows
+            where response_id <> item_id
+            union all select tool_call_id, session_key from call_rows where tool_call_id <> item_id
+            union all select outcome_id, session_key from outcome_rows
+            union all select guardrail_id, session_key from guardrail_rows
         )
         group by id having count(*) > 1
     """,
@@ -27,6 +32,9 @@ RULES: dict[str, str] = {
             union select session_key, 'lineage_rows' from lineage_rows
             union select session_key, 'move_rows' from move_rows
             union select session_key, 'response_rows' from response_rows
+            union select session_key, 'call_rows' from call_rows
+            union select session_key, 'outcome_rows' from outcome_rows
+            union select session_key, 'guardrail_rows' from guardrail_rows
         ) as rows
         anti join session_rows on rows.session_key = session_rows.session_key
     """,
@@ -191,14 +199,53 @@ RULES: dict[str, str] = {
             count(distinct batch_id) > 1 or count(distinct run_id) > 1
             or min(item_id) <> response_id
     """,
-    "usage belongs to a stored response, once": """
-        select any_value(response_rows.session_key), concat('usage of ', response_rows.response_id)
-        from response_rows
+    "what was seen of a run belongs to an item of it": """
+        select seen.session_key, concat(seen.origin, ' ', seen.id, ' after ', seen.item_id)
+        from (
+            select session_key, response_id as id, item_id, run_id, 'response' as origin
+            from response_rows
+            union all
+            select session_key, tool_call_id, item_id, run_id, 'tool call' from call_rows
+            union all
+            select session_key, outcome_id, item_id, run_id, 'outcome' from outcome_rows
+            union all
+            select session_key, guardrail_id, item_id, run_id, 'guardrail' from guardrail_rows
+        ) as seen
         left join item_rows
-            on response_rows.response_id = item_rows.item_id
-            and item_rows.response_id = item_rows.item_id
-        group by response_rows.response_id
-        having count(*) > 1 or count(item_rows.item_id) = 0
+            on seen.item_id = item_rows.item_id
+            and seen.session_key = item_rows.session_key
+            and seen.run_id = item_rows.run_id
+        where item_rows.item_id is null
+    """,
+    "a response or a tool call was seen once, and is what it is said to be": """
+        select any_value(seen.session_key), concat(seen.origin, ' ', seen.id)
+        from (
+            select session_key, response_id as id, item_id, 'response' as origin from response_rows
+            union all
+            select session_key, tool_call_id, item_id, 'tool call' from call_rows
+        ) as seen
+        left join item_rows
+            on seen.id = item_rows.item_id
+            and case seen.origin
+                when 'response' then item_rows.response_id = item_rows.item_id
+                else item_rows.call_index is not null
+            end
+        group by seen.origin, seen.id
+        having
+            count(*) > 1
+            or (any_value(seen.id) = any_value(seen.item_id) and count(item_rows.item_id) = 0)
+    """,
+    "what ran in a tool call ran in one of its session": """
+        select seen.session_key, concat(seen.id, ' ran in ', seen.parent_tool_call_id)
+        from (
+            select session_key, response_id as id, parent_tool_call_id from response_rows
+            union all
+            select session_key, tool_call_id, parent_tool_call_id from call_rows
+        ) as seen
+        left join call_rows as parents
+            on seen.parent_tool_call_id = parents.tool_call_id
+            and seen.session_key = parents.session_key
+        where seen.parent_tool_call_id is not null and parents.tool_call_id is null
     """,
     "every call is counted once": """
         select item_rows.session_key, concat('call ', item_id, ' counts ', count(tool_calls.id))

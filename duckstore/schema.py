@@ -9,9 +9,19 @@ from __future__ import annotations
 
 from importlib import resources
 
-__all__ = ["OPEN_END", "RELATIONS", "SCHEMA_VERSION", "TABLES", "relations_sql", "tables_sql"]
+__all__ = [
+    "OLDEST_TABLES",
+    "OPEN_END",
+    "RELATIONS",
+    "SCHEMA_VERSION",
+    "SEEN_TABLES",
+    "STORE_TABLES",
+    "TABLES",
+    "relations_sql",
+    "tables_sql",
+]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of the tables. A store with a higher one is refused."""
 
 OPEN_END = 9_223_372_036_854_775_807
@@ -24,6 +34,10 @@ RELATIONS = (
     "messages",
     "tool_calls",
     "responses",
+    "outcomes",
+    "guardrails",
+    "prices",
+    "costs",
     "branches",
     "branch_items",
     "history",
@@ -31,10 +45,16 @@ RELATIONS = (
 )
 """The relations that users and queries read, in the order of the README."""
 
+SEEN_TABLES = ("response_rows", "call_rows", "outcome_rows", "guardrail_rows")
+"""The tables of what was seen of a run, each row with the item that it belongs to."""
+
 TABLES = (
     "session_rows",
     "item_rows",
     "response_rows",
+    "call_rows",
+    "outcome_rows",
+    "guardrail_rows",
     "branch_rows",
     "lineage_rows",
     "move_rows",
@@ -42,29 +62,23 @@ TABLES = (
 )
 """The tables that hold a session's rows."""
 
+OLDEST_TABLES = (
+    "session_rows",
+    "item_rows",
+    "response_rows",
+    "branch_rows",
+    "lineage_rows",
+    "move_rows",
+)
+"""Those that a store of any version has."""
+
+STORE_TABLES = ("price_rows",)
+"""The tables that belong to the store as a whole and to no session."""
+
 
 def tables_sql() -> str:
     """The statements that make the tables of a new store."""
     return resources.files("duckstore").joinpath("tables.sql").read_text(encoding="utf-8")
-
-
-def migration_sql(version: int) -> str:
-    """The statements that turn the tables of that version into those of the next."""
-    return _MIGRATIONS[version]
-
-
-_MIGRATIONS = {
-    1: """
-        create table request_rows (
-            client_id varchar not null,
-            request_number bigint not null,
-            session_key bigint,
-            answer varchar not null,
-            created_at timestamptz not null,
-        );
-        insert into store_meta values ('folded', '0');
-    """,
-}
 
 
 def relations_sql() -> str:

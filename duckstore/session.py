@@ -27,11 +27,15 @@ from duckstore.settings import Settings
 from duckstore.waiting import finish, in_thread, to_the_end
 
 if TYPE_CHECKING:
+    import asyncio
+
     from agents.items import TResponseInputItem
     from agents.memory import SessionSettings
     from agents.run_context import RunContextWrapper
 
+    from duckstore.command import Command
     from duckstore.handle import Target
+    from duckstore.observer import Claim
 
 __all__ = ["DuckDBSession"]
 
@@ -141,8 +145,10 @@ class DuckDBSession(SessionBranches):
             ClosedError: The session was closed.
         """
         self._check_open()
-        if wrapper is not None:
-            self._access.observer.notice(wrapper)
+        observer = self._access.observer
+        carried = observer.notice(wrapper, self.session_id) if wrapper is not None else None
+        if carried is not None:
+            observer.resumes(carried, *await in_thread(self._conversation.last_run))
         if limit is None and self._session_settings is not None:
             limit = self._session_settings.limit
         # What is in memory is read at once: a thread for it would take longer than the reading.
@@ -151,7 +157,7 @@ class DuckDBSession(SessionBranches):
             reading = await in_thread(partial(self._conversation.read, limit, branch_id))
         if wrapper is not None:
             # What this run adds later belongs where it read, wherever the session is by then.
-            self._access.observer.note_course(wrapper, self.session_id, reading.course)
+            observer.has_read(wrapper, self.session_id, reading.course)
         return reading.items
 
     async def add_items(
@@ -176,17 +182,32 @@ class DuckDBSession(SessionBranches):
             ClosedError: The session was closed.
         """
         self._check_open()
-        facts = partial(self._access.observer.facts, wrapper, self.session_id)
-        command = self._conversation.addition(items, lambda has: facts(has_response=has))
-        if command is None:
+        claims = partial(self._access.observer.claim, wrapper, self.session_id)
+        addition = self._conversation.addition(items, claims)
+        if addition is None:
             return
+        command, claim = addition
         import asyncio
 
-        acknowledged = self._access.begin(command, asyncio.get_running_loop())
+        try:
+            acknowledged = self._access.begin(command, asyncio.get_running_loop())
+        except BaseException:
+            claim.give_back()
+            raise
         if acknowledged is None:
-            await finish(partial(self._access.run, command))
+            await finish(partial(self._run, command, claim))
         else:
+            acknowledged.add_done_callback(partial(_settle, command, claim))
             await to_the_end(acknowledged)
+
+    def _run(self, command: Command, claim: Claim) -> None:
+        """Have a batch stored by the process that owns the store, and settle its claim."""
+        try:
+            first_id = self._access.run(command)
+        except BaseException:
+            claim.give_back()
+            raise
+        claim.keep(first_id, command.id_count)
 
     async def pop_item(
         self, *, wrapper: RunContextWrapper[Any] | None = None
@@ -282,6 +303,13 @@ class DuckDBSession(SessionBranches):
             own.get_items is not DuckDBSession.get_items
             or own.add_items is not DuckDBSession.add_items
         )
+
+
+def _settle(command: Command, claim: Claim, acknowledged: asyncio.Future[None]) -> None:
+    if acknowledged.cancelled() or acknowledged.exception() is not None:
+        claim.give_back()
+    else:
+        claim.keep(command.first_id, command.id_count)
 
 
 @dataclass(frozen=True, slots=True)

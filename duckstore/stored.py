@@ -15,6 +15,8 @@ from duckstore.branch import Stretch
 from duckstore.command import EPOCH
 from duckstore.restore import load_answered
 from duckstore.stretches import load_entries, load_rows
+from duckstore.tree import SeenOfRun
+from duckstore.usage import Usage
 
 __all__ = ["StoredSessions"]
 
@@ -135,25 +137,64 @@ class StoredSessions:
         with _told_apart():
             return load_answered(self._cursor, session_key, without)
 
-    def response_without_usage(self, run_id: int) -> tuple[int, bool] | None:
-        """The latest response of a run without usage, or the latest, and whether it has none."""
-        found: tuple[int, bool] | None = self._row(
-            """
-            select item_rows.item_id, response_rows.total_tokens is null
-            from item_rows
-            left join response_rows on item_rows.item_id = response_rows.response_id
-            where item_rows.run_id = ? and item_rows.item_id = item_rows.response_id
-            order by 2 desc, 1 desc
-            limit 1
-            """,
-            [run_id],
+    def last_of_batch(self, session_key: int, first_id: int, end_id: int) -> tuple[int, int] | None:
+        """The last item with an id in that half-open range, and its run."""
+        found: tuple[int, int] | None = self._row(
+            "select item_id, run_id from item_rows"
+            " where session_key = ? and item_id between ? and ? order by item_id desc limit 1",
+            [session_key, first_id, end_id - 1],
         )
         return found
 
+    def seen_of_run(self, session_key: int, run_id: int) -> SeenOfRun:
+        """What is stored of a run beyond its items."""
+        run = [session_key, run_id]
+        responses = self._rows(
+            """
+            select
+                coalesce(heads.item_id, seen.response_id) as response_id,
+                seen.response_id is not null,
+                seen.total_tokens is not null,
+                heads.said
+            from (
+                select
+                    response_id as item_id,
+                    list(coalesce(call_id, text) order by item_id asc) filter (
+                        where call_id is not null or item_type = 'message'
+                    ) as said
+                from item_rows
+                where session_key = $1 and run_id = $2 and response_id is not null
+                group by response_id
+            ) as heads
+            full join (
+                select *
+                from response_rows
+                where session_key = $1 and run_id = $2
+            ) as seen on heads.item_id = seen.response_id
+            where seen.parent_tool_call_id is null
+            order by response_id
+            """,
+            run,
+        )
+        sums = ", ".join(f"coalesce(sum({name}), 0)::bigint" for name in Usage.__slots__)
+        of_run = "where session_key = ? and run_id = ?"
+        usage = self._row(f"select {sums} from response_rows {of_run}", run)
+        outcome = self._row(f"select arg_max(outcome, outcome_id) from outcome_rows {of_run}", run)
+        calls = self._rows(f"select tool_call_id from call_rows {of_run}", run)
+        guardrails = self._rows(
+            f"select guardrail_name, is_triggered from guardrail_rows {of_run}", run
+        )
+        return SeenOfRun(
+            responses, list(usage), outcome[0], {call for (call,) in calls}, set(guardrails)
+        )
+
     def _row(self, sql: str, values: list[Any]) -> Any:
-        with _told_apart():
-            rows = self._cursor.execute(sql, values).fetchall()
+        rows = self._rows(sql, values)
         return rows[0] if rows else None
+
+    def _rows(self, sql: str, values: list[Any]) -> list[Any]:
+        with _told_apart():
+            return self._cursor.execute(sql, values).fetchall()
 
 
 @contextmanager

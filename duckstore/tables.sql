@@ -59,24 +59,110 @@ create table item_rows (
     created_at timestamptz not null,
 );
 
--- What the SDK told about a model call beyond its items.
+-- What was seen of a model call beyond its items. One whose items nobody stored, because an agent
+-- that was a tool made it, or a guardrail or an error came after it, has an id of its own, and the
+-- item that it followed.
 create table response_rows (
-    response_id bigint not null,
+    response_id bigint not null,            -- item_id of the first item of the response, or its own
     session_key bigint not null,
+    item_id bigint not null,                -- the same, or the item that it came after
+    run_id bigint not null,
+    parent_tool_call_id bigint,             -- the tool call in which it was made
+    agent_name varchar,                     -- of one without items; else the items have it
     model varchar,
+    provider_response_id varchar,
     request_count bigint,
     input_tokens bigint,
     output_tokens bigint,
     cache_read_input_tokens bigint,
-    cache_creation_input_tokens bigint,
+    cache_write_input_tokens bigint,
     reasoning_output_tokens bigint,
     total_tokens bigint,
     finish_reason varchar,
     started_at timestamptz,
     ended_at timestamptz,
+    elapsed_seconds double,                 -- since its run last read or wrote the session
+    error_type varchar,
+    error varchar,
+    span_id varchar,
     trace_id varchar,
     workflow_name varchar,
     group_id varchar,
+);
+
+-- What was seen of a tool call by something that watched it.
+create table call_rows (
+    tool_call_id bigint not null,           -- item_id of the call, or its own where it has no item
+    session_key bigint not null,
+    item_id bigint not null,                -- the same, or the item that it came after
+    run_id bigint not null,
+    parent_tool_call_id bigint,             -- the tool call in which it was made
+    agent_name varchar,                     -- these five of one without an item
+    tool_name varchar,
+    call_id varchar,
+    arguments varchar,
+    output varchar,
+    started_at timestamptz,
+    ended_at timestamptz,
+    overlap_seconds double,                 -- while another call of its response ran too
+    status varchar,
+    status_source varchar,
+    error_type varchar,
+    error varchar,
+    approval varchar,                       -- asked, granted or refused
+    decided_at timestamptz,                 -- when a person had decided who was asked
+    span_id varchar,
+    trace_id varchar,
+);
+
+-- How the SDK's runner ended: once for each time that it was set going for a run.
+create table outcome_rows (
+    outcome_id bigint not null,
+    session_key bigint not null,
+    item_id bigint not null,                -- the item that it came after
+    run_id bigint not null,
+    outcome varchar not null,               -- completed, interrupted, max_turns, guardrail,
+                                            -- cancelled or error
+    error_type varchar,
+    error varchar,
+    started_at timestamptz,
+    ended_at timestamptz,
+    trace_id varchar,
+    workflow_name varchar,
+    group_id varchar,
+);
+
+create table guardrail_rows (
+    guardrail_id bigint not null,
+    session_key bigint not null,
+    item_id bigint not null,                -- the item that it came after
+    run_id bigint not null,
+    guardrail_name varchar not null,
+    is_triggered boolean not null,
+    agent_name varchar,
+    started_at timestamptz,
+    ended_at timestamptz,
+    span_id varchar,
+    trace_id varchar,
+);
+
+-- What tokens cost, in millionths of the currency for a million tokens. The prices of a model are
+-- a grid: each holds from its day on until that of the next, of one day from its time of day on,
+-- and of one time for requests with more input tokens than its threshold. So that one at most
+-- holds for a response.
+create table price_rows (
+    model varchar not null,                 -- as it stands in the responses
+    source varchar not null,                -- user, or the price list and its version
+    currency varchar not null,
+    valid_from date,                        -- UTC; null: always
+    daily_from time not null,               -- UTC; 00:00 where the time of day does not matter
+    above_input_tokens bigint not null,     -- 0: any request
+    input_price bigint not null,
+    cache_read_price bigint,                -- null: as input
+    cache_write_price bigint,            -- null: as input
+    output_price bigint not null,
+    request_price bigint,                   -- millionths of the currency for one request
+    price_date date,                        -- of the price list; null where it does not tell
 );
 
 create table branch_rows (

@@ -88,6 +88,7 @@ def _request_row(command: Command) -> tuple[Any, ...]:
         None,
     )
     error = command.error
-    answer = [type(error).__name__, str(error)] if error is not None else None
-    text = json.dumps({"answer": command.answer, "error": answer})
+    told = [type(error).__name__, str(error)] if error is not None else None
+    answer = command.first_id if command.operation == "add" else command.answer
+    text = json.dumps({"answer": answer, "error": told})
     return (*command.request, key, text, command.created_at)

@@ -25,7 +25,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from duckstore.batch import Batch, Entry, NewItem
 from duckstore.branch import Branch, Kind, Stretch, common_length
@@ -39,6 +39,22 @@ Row = tuple[Any, ...]
 NextId = Callable[[], int]
 Place = tuple[Branch, int]
 """A branch, and how many items of its path stand before the place."""
+
+
+class SeenOfRun(NamedTuple):
+    """What is stored of a run beyond its items."""
+
+    responses: list[tuple[int, bool, bool, list[str] | None]]
+    """Its model calls that no tool made, in order: id, whether it has a row, and usage; and the
+    call ids and messages that its items have, None where it has no items."""
+    usage: list[int]
+    """The sums of the token counts of all its model calls."""
+    outcome: str | None
+    """How it ended the last time."""
+    call_ids: set[int]
+    """The tool calls that were seen."""
+    guardrails: set[tuple[str, bool]]
+    """The guardrails that were seen, and whether they were triggered."""
 
 
 class Stored(Protocol):
@@ -58,8 +74,11 @@ class Stored(Protocol):
     def answered(self, session_key: int, without: Mapping[int, int]) -> dict[int, int]:
         """How many outputs each call has, but for those from a position of a branch on."""
 
-    def response_without_usage(self, run_id: int) -> tuple[int, bool] | None:
-        """The response of a run that usage belongs to, and whether it has none yet."""
+    def last_of_batch(self, session_key: int, first_id: int, end_id: int) -> tuple[int, int] | None:
+        """The last item with an id in that half-open range, and its run."""
+
+    def seen_of_run(self, session_key: int, run_id: int) -> SeenOfRun:
+        """What is stored of a run beyond its items."""
 
 
 @dataclass(slots=True)
@@ -263,16 +282,16 @@ class SessionState:
         operation: str = "append",
         agent_names: Sequence[str | None] | str | None = None,
         is_live: bool = False,
-    ) -> list[int]:
+    ) -> list[tuple[int, int]]:
         """Add a batch at the end of the path, on a new branch where the path was cut.
 
-        Returns the ids of the responses that the batch holds, in order.
+        Returns the ids of the responses that the batch holds, in order, each with its run's.
         """
         if len(self.path) < self.current.tip:
             self.replace_branch(kind_of(items), self.here, next_id, now)
         batch = Batch(self, operation, now, agent_names=agent_names, is_live=is_live)
         batch.add_all(items, next_id)
-        return batch.response_ids
+        return batch.responses
 
     def compact(
         self,

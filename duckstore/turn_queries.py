@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = [
     "FOUND_MESSAGES",
     "ITEMS",
+    "OPEN_CALLS",
     "SHOWN",
     "STORED_USAGE",
     "TOOLS",
@@ -147,11 +148,11 @@ select
         end
     ) filter (where response_rows.total_tokens is not null)
 from response_rows
-inner join item_rows as heads on response_rows.response_id = heads.item_id
+inner join item_rows as heads on response_rows.item_id = heads.item_id
 inner join session_rows on heads.session_key = session_rows.session_key
 where
     session_rows.session_id = $session_id
-    and ($everywhere or response_rows.response_id in (select item_id from shown))
+    and ($everywhere or response_rows.item_id in (select item_id from shown))
 """
 
 TURN_USAGE = """
@@ -162,10 +163,10 @@ select
     sum(response_rows.output_tokens)::bigint,
     sum(response_rows.total_tokens)::bigint,
     sum(response_rows.cache_read_input_tokens)::bigint,
-    sum(response_rows.cache_creation_input_tokens)::bigint,
+    sum(response_rows.cache_write_input_tokens)::bigint,
     sum(response_rows.reasoning_output_tokens)::bigint
 from shown
-inner join response_rows on shown.item_id = response_rows.response_id
+inner join response_rows on shown.item_id = response_rows.item_id
 where
     response_rows.total_tokens is not null
     and ($turn::bigint is null or shown.turn_number = $turn)
@@ -173,22 +174,29 @@ group by shown.turn_number
 order by shown.turn_number
 """
 
-# What is stored with the latest responses of the last turn.
+# The calls of the last run that have no output.
+OPEN_CALLS = """
+select calls.call_id, calls.tool_name, calls.arguments
+from shown as calls
+anti join shown as outputs on calls.item_id = outputs.answers_item_id
+where
+    calls.call_index is not null
+    and calls.call_id is not null
+    and calls.status is null
+    and calls.run_id = (select arg_max(run_id, path_position) from shown where not is_archived)
+order by calls.path_position
+"""
+
+# What is stored with the last run.
 STORED_USAGE = """
 select
     coalesce(sum(response_rows.request_count), 0)::bigint,
     coalesce(sum(response_rows.input_tokens), 0)::bigint,
     coalesce(sum(response_rows.output_tokens), 0)::bigint,
     coalesce(sum(response_rows.cache_read_input_tokens), 0)::bigint,
-    coalesce(sum(response_rows.cache_creation_input_tokens), 0)::bigint,
+    coalesce(sum(response_rows.cache_write_input_tokens), 0)::bigint,
     coalesce(sum(response_rows.reasoning_output_tokens), 0)::bigint,
     coalesce(sum(response_rows.total_tokens), 0)::bigint
-from (
-    select item_id
-    from shown
-    where item_id = response_id and turn_number = (select max(turn_number) from shown)
-    order by item_id desc
-    limit $count
-) as latest
-inner join response_rows on latest.item_id = response_rows.response_id
+from response_rows
+where run_id = (select arg_max(run_id, path_position) from shown where not is_archived)
 """

@@ -26,11 +26,13 @@ from duckstore import errors
 from duckstore.branching import Branching
 from duckstore.command import EPOCH
 from duckstore.encoding import decode, readable
+from duckstore.glance import Call
+from duckstore.results import context_of, said_in_result, seen_of_result
 from duckstore.schema import OPEN_END
-from duckstore.telemetry import Usage
 from duckstore.turn_queries import (
     FOUND_MESSAGES,
     ITEMS,
+    OPEN_CALLS,
     SHOWN,
     STORED_USAGE,
     TOOLS,
@@ -39,6 +41,7 @@ from duckstore.turn_queries import (
     USER_MESSAGES,
     USER_TURNS,
 )
+from duckstore.usage import Usage
 
 __all__ = ["Turns"]
 
@@ -185,12 +188,12 @@ class Turns(Branching):
         return found[0] if found else {}
 
     def store_run_usage(self, result: Any) -> None:
-        """Store the token usage of a run, where the session has not seen it: mostly it has.
+        """The same as `record`, by the name that the SDK's class has for it.
 
         A session that the Runner was given stores usage by itself, with each response. This is for
         one that stands behind another session, which does not hand on the run. Several runs of a
-        turn add up; a result counts once, and so does a run that was resumed. Where the last turn
-        has no answer, there is nothing that usage could belong to. The SDK's class logs errors.
+        turn add up; a result counts once, and so does a run that was resumed. The SDK's class logs
+        errors.
 
         Args:
             result: What `Runner.run` returned.
@@ -198,20 +201,46 @@ class Turns(Branching):
         Raises:
             StoreError: It cannot be stored; it can be tried again.
         """
-        wrapper = getattr(result, "context_wrapper", None)
-        responses = getattr(result, "raw_responses", None) or ()
-        ((*stored,),) = self._ask(STORED_USAGE, None, count=len(responses))
+        if getattr(result, "context_wrapper", None) is not None:
+            self.record(result)
+
+    def record(self, result: Any) -> bool:
+        """Store what a run's result tells and nobody saw; returns whether the run is stored.
+
+        Args:
+            result: What `Runner.run` or `Runner.run_streamed` returned, at its end, or the
+                `AgentsException` that it raised.
+
+        Raises:
+            ArgumentError: It is something else, or the run has not ended.
+            StoreError: It cannot be stored; it can be tried again.
+
+        A run that another session has seen is not stored here.
+        """
+        wrapper = context_of(result)
         observer = self._access.observer
-        usage = observer.take(wrapper, Usage(*stored))
-        if not usage:
-            return
-        is_stored = False
-        try:
-            counts = [getattr(usage, name) for name in Usage.__slots__]
-            is_stored = self._run("usage", {"usage": counts})
-        finally:
-            if not is_stored:
-                observer.give_back(wrapper, usage)
+        observer.settle(wrapper)
+        self._access.reporter.flush()
+        watch = observer.watch_of(wrapper)
+        if watch is not None and watch.session_id not in (None, self.session_id):
+            return False
+        seen = seen_of_result(result)
+        values = {
+            "seen": seen.values(),
+            "said": said_in_result(result),
+            "batch": list(watch.batch) if watch is not None and watch.batch is not None else None,
+            "total": Usage.of(wrapper.usage).counts,
+        }
+        command = self._command("record", values, (), seen.row_count + 2)
+        is_stored = bool(self._access.run(command))
+        if is_stored and watch is None:  # from now on it is known whose it is
+            observer.notice(wrapper, self.session_id)
+        return is_stored
+
+    def last_run(self) -> tuple[Usage, list[Call]]:
+        """What is stored of the last run's token usage, and which calls wait for their output."""
+        ((*counts,),) = self._ask(STORED_USAGE, None)
+        return Usage(*counts), [Call(*row) for row in self._ask(OPEN_CALLS, None)]
 
     # Asking ----------------------------------------------------------------------------------
 

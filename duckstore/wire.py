@@ -38,7 +38,7 @@ __all__ = [
     "unpack",
 ]
 
-VERSION = 2
+VERSION = 3
 
 ASK = b"Q"
 ANSWER = b"A"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from duckstore import Store
-from duckstore.telemetry import ResponseFacts, Usage
+from duckstore.telemetry import Seen, SeenResponse
+from duckstore.usage import Usage
 from tests.samples import assistant, call, output, user
 
 FAILED = "An error occurred while running the tool. Please try again. Error: no such order"
@@ -16,7 +17,7 @@ def reasoning(text: str) -> dict[str, Any]:
     return {"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": text}]}
 
 
-def facts(agent: str, input_tokens: int, output_tokens: int) -> ResponseFacts:
+def facts(agent: str, input_tokens: int, output_tokens: int) -> Seen:
     """What the SDK would tell of a response."""
     usage = Usage(
         request_count=1,
@@ -26,7 +27,8 @@ def facts(agent: str, input_tokens: int, output_tokens: int) -> ResponseFacts:
         reasoning_output_tokens=1,
         total_tokens=input_tokens + output_tokens,
     )
-    return ResponseFacts(agent_name=agent, usage=usage, trace_id="trace_1", is_live=True)
+    response = SeenResponse(usage=usage)
+    return Seen(agent_name=agent, response=response, trace_id="trace_1", is_live=True)
 
 
 def fill(store: Store) -> None:
@@ -50,18 +52,18 @@ def _orders(store: Store) -> None:
             output("c1", "shipped"),
             output("c2", FAILED),
         ],
-        lambda has: facts("triage", 10, 5),
+        facts("triage", 10, 5),
     )
-    talk.add([assistant("One is shipped.")], lambda has: facts("triage", 20, 6))
+    talk.add([assistant("One is shipped.")], facts("triage", 20, 6))
     talk.add([user("Cancel it.")])
     talk.add(
         [
             call("transfer_to_refunds", "c3"),
             output("c3", '{"assistant": "refunds"}'),
         ],
-        lambda has: facts("triage", 30, 7),
+        facts("triage", 30, 7),
     )
-    talk.add([call("cancel", "c1"), output("c1", REJECTED)], lambda has: facts("refunds", 40, 8))
+    talk.add([call("cancel", "c1"), output("c1", REJECTED)], facts("refunds", 40, 8))
     talk.add([user("Hello?")])
     store.update_session(
         "orders", title="Two orders", user_id="ada", tags=["vip", "late"], metadata={"plan": "pro"}

@@ -29,7 +29,7 @@ from duckstore.errors import (
     UnknownBranchError,
 )
 from duckstore.schema import RELATIONS
-from duckstore.telemetry import ResponseFacts
+from duckstore.telemetry import Seen
 from tests.processes import python
 from tests.rich import facts
 from tests.runs import QUIET, agent, go, plain, rows, step, streamed_or_not
@@ -937,11 +937,9 @@ def pending(store: duckstore.Store) -> Conversation:
     """A conversation whose second of two parallel calls waits for its output."""
     talk = store.conversation("s")
     talk.add([user("one")])
-    talk.add([assistant("eins")], lambda has: facts("Greeter", 10, 1))
+    talk.add([assistant("eins")], facts("Greeter", 10, 1))
     talk.add([user("two")])
-    talk.add(
-        [call("look", "a"), call("look", "b"), output("a")], lambda has: facts("Caller", 20, 2)
-    )
+    talk.add([call("look", "a"), call("look", "b"), output("a")], facts("Caller", 20, 2))
     return talk
 
 
@@ -976,7 +974,7 @@ def test_a_fork_goes_on_by_itself(store: duckstore.Store) -> None:
     talk = pending(store)
     fork, kept = talk.fork("fork"), rows(store, "select * from items where session_id = 's'")
     fork.add([output("b", "late")])
-    fork.add([assistant("zwei")], lambda has: facts("Caller", 30, 3))
+    fork.add([assistant("zwei")], facts("Caller", 30, 3))
     answers = rows(
         store,
         "select outputs.text, calls.call_id, calls.session_id from items as outputs"
@@ -986,7 +984,7 @@ def test_a_fork_goes_on_by_itself(store: duckstore.Store) -> None:
     assert answers == [("done", "a", "fork"), ("late", "b", "fork")]
     fork.regenerate()
     assert fork.items() == talk.items()[:3]
-    fork.add([assistant("zwo")], lambda has: facts("Caller", 40, 4))
+    fork.add([assistant("zwo")], facts("Caller", 40, 4))
     fork.edit(1, "uno")
     assert fork.items() == [user("uno")]
     assert rows(store, "select * from items where session_id = 's'") == kept
@@ -1180,7 +1178,7 @@ def test_a_difference_is_told_item_by_item(store: duckstore.Store) -> None:
     talk.add([user("go")])
     talk.add(
         [call("look", "a"), output("a", "kitten"), assistant("same")],
-        lambda has: facts("Left", 1, 1),
+        facts("Left", 1, 1),
     )
     talk.add([user("more")])
     branch_id = talk.branch("side", at={"position": 1})
@@ -1350,10 +1348,10 @@ def test_what_is_purged_is_gone_from_everything(store: duckstore.Store, tmp_path
     export; what stands before it stays, and the name main with it. And so it is when the store is
     opened again."""
     talk = begin(store)
-    talk.add([user(f"{MARKER}?")], lambda has: facts("A", 1, 1))
+    talk.add([user(f"{MARKER}?")], facts("A", 1, 1))
     talk.add(
         [call("look", "b", MARKER), output("b", MARKER), assistant(MARKER)],
-        lambda has: facts(MARKER, 1, 1),
+        facts(MARKER, 1, 1),
     )
     talk.edit(3, f"edited {MARKER}")
     talk.branch("before", at={"position": 3})
@@ -1428,9 +1426,9 @@ def test_the_usage_of_what_was_purged_is_gone(store: duckstore.Store) -> None:
     talk = store.conversation("s")
     for number in (1, 2, 3):
         talk.add([user(str(number))])
-        talk.add([assistant(f"answer {number}")], lambda has: facts("A", 10, 1))
+        talk.add([assistant(f"answer {number}")], facts("A", 10, 1))
     talk.edit(3, "other")
-    talk.add([assistant("answer 4")], lambda has: facts("A", 20, 2))
+    talk.add([assistant("answer 4")], facts("A", 20, 2))
     talk.purge(the(store, "answer 2"))
     for relation in ("responses", "response_rows"):
         assert rows(store, f"select total_tokens from {relation}") == [(11,)]
@@ -1732,8 +1730,8 @@ def test_a_late_answer_to_a_branch_that_was_purged_goes_where_the_path_is(
     talk.purge(the(store, "two"))
 
     def answer(store: duckstore.Store, text: str) -> None:
-        late = ResponseFacts(course=course)
-        store.conversation("s").add([assistant(text)], lambda has: late)
+        late = Seen(course=course)
+        store.conversation("s").add([assistant(text)], late)
 
     answer(store, "first")
     store.close()
@@ -1927,12 +1925,12 @@ def test_an_answer_that_was_asked_for_anew_stands_beside_the_first(
     talk.add([user("one")])
     talk.add([assistant("1")])
     talk.regenerate()
-    facts = ResponseFacts(course=talk.read().course)
+    facts = Seen(course=talk.read().course)
     talk.edit(1, "two")
     talk.add([assistant("2")])
-    talk.add([call("look", "c")], lambda has: facts)
-    talk.add([output("c")], lambda has: facts)
-    talk.add([assistant("uno")], lambda has: facts)
+    talk.add([call("look", "c")], facts)
+    talk.add([output("c")], facts)
+    talk.add([assistant("uno")], facts)
     assert talk.items() == [user("two"), assistant("2")]
     paths = [talk.items(branch=branch.name) for branch in talk.branches()]
     assert [user("one"), assistant("1")] in paths

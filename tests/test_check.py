@@ -26,7 +26,8 @@ BREAKS: list[tuple[str, str]] = [
     ),
     (
         "every row belongs to a stored session",
-        "insert into response_rows (response_id, session_key) values (9000, 8999)",
+        "insert into response_rows (response_id, session_key, item_id, run_id)"
+        " values (9000, 8999, 9000, 9000)",
     ),
     ("every session has its first branch", "delete from branch_rows where branch_id = $root"),
     (
@@ -98,13 +99,29 @@ BREAKS: list[tuple[str, str]] = [
         "update item_rows set response_id = $question where response_id = $call",
     ),
     (
-        "usage belongs to a stored response, once",
-        "insert into response_rows (response_id, session_key) values ($question, $root)",
+        "what was seen of a run belongs to an item of it",
+        "insert into response_rows (response_id, session_key, item_id, run_id)"
+        " values (9000, $root, $call, $call)",
     ),
     (
-        "usage belongs to a stored response, once",
-        "insert into response_rows (response_id, session_key)"
-        " values ($call, $root), ($call, $root)",
+        "what was seen of a run belongs to an item of it",
+        "insert into guardrail_rows (guardrail_id, session_key, item_id, run_id, guardrail_name,"
+        " is_triggered) values (9000, $root, 8999, $question, 'g', true)",
+    ),
+    (
+        "a response or a tool call was seen once, and is what it is said to be",
+        "insert into response_rows (response_id, session_key, item_id, run_id)"
+        " values ($question, $root, $question, $question)",
+    ),
+    (
+        "a response or a tool call was seen once, and is what it is said to be",
+        "insert into call_rows (tool_call_id, session_key, item_id, run_id)"
+        " values ($call, $root, $call, $question), ($call, $root, $call, $question)",
+    ),
+    (
+        "what ran in a tool call ran in one of its session",
+        "insert into response_rows (response_id, session_key, item_id, run_id, parent_tool_call_id)"
+        " values (9000, $root, $call, $question, $call)",
     ),
     (
         "the current branch is not deleted, and what a branch inherits is stored",

@@ -106,6 +106,8 @@ def test_compaction_takes_the_bytes_of_what_was_purged(path: Path) -> None:
         fill(store)
         fill_and_purge(store)
         kept = contents(store)
+        engine = store._access.engine
+        engine._folding.run(engine._folding.upkeep.merge)  # what the log has is in no size
         before, after = store.compact()
         assert after <= before
         assert path.stat().st_size == after

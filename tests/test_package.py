@@ -61,6 +61,7 @@ def test_public_names() -> None:
         "errors",
         "open",
         "recover",
+        "trace_to",
     ]
     for name in duckstore.__all__:
         assert getattr(duckstore, name) is not None

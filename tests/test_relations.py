@@ -43,6 +43,12 @@ COLUMNS = {
         status VARCHAR
         ended_at TIMESTAMPTZ
         duration_seconds DOUBLE
+        working_seconds DOUBLE
+        first_response_seconds DOUBLE
+        first_tool_call_seconds DOUBLE
+        outcome VARCHAR
+        error_type VARCHAR
+        error VARCHAR
         response_count BIGINT
         tool_call_count BIGINT
         tool_error_count BIGINT
@@ -50,6 +56,7 @@ COLUMNS = {
         input_tokens BIGINT
         output_tokens BIGINT
         cache_read_input_tokens BIGINT
+        cache_write_input_tokens BIGINT
         reasoning_output_tokens BIGINT
         total_tokens BIGINT
         tool_names VARCHAR[]
@@ -110,11 +117,13 @@ COLUMNS = {
         position BIGINT
         turn_number BIGINT
         response_id BIGINT
+        anchor_item_id BIGINT
         agent_name VARCHAR
         tool_type VARCHAR
         server_label VARCHAR
         status VARCHAR
         error VARCHAR
+        error_type VARCHAR
         status_source VARCHAR
         call_index BIGINT
         parallel_count BIGINT
@@ -123,6 +132,16 @@ COLUMNS = {
         started_at TIMESTAMPTZ
         ended_at TIMESTAMPTZ
         duration_seconds DOUBLE
+        overlap_seconds DOUBLE
+        approval VARCHAR
+        approval_asked_at TIMESTAMPTZ
+        approval_decided_at TIMESTAMPTZ
+        approval_seconds DOUBLE
+        parent_tool_call_id BIGINT
+        response_count BIGINT
+        input_tokens BIGINT
+        output_tokens BIGINT
+        total_tokens BIGINT
         arguments_json JSON
         is_current BOOLEAN
         is_archived BOOLEAN
@@ -133,23 +152,108 @@ COLUMNS = {
         branch_id BIGINT
         run_id BIGINT
         turn_number BIGINT
+        anchor_item_id BIGINT
         agent_name VARCHAR
         model VARCHAR
+        provider_response_id VARCHAR
         request_count BIGINT
         input_tokens BIGINT
         output_tokens BIGINT
         cache_read_input_tokens BIGINT
-        cache_creation_input_tokens BIGINT
+        cache_write_input_tokens BIGINT
         reasoning_output_tokens BIGINT
         total_tokens BIGINT
         finish_reason VARCHAR
         started_at TIMESTAMPTZ
         ended_at TIMESTAMPTZ
         duration_seconds DOUBLE
+        elapsed_seconds DOUBLE
+        error_type VARCHAR
+        error VARCHAR
+        parent_tool_call_id BIGINT
+        has_items BOOLEAN
         trace_id VARCHAR
+        span_id VARCHAR
         workflow_name VARCHAR
         group_id VARCHAR
         created_at TIMESTAMPTZ
+        is_current BOOLEAN
+        is_archived BOOLEAN
+    """,
+    "outcomes": """
+        outcome_id BIGINT
+        session_id VARCHAR
+        branch_id BIGINT
+        run_id BIGINT
+        turn_number BIGINT
+        anchor_item_id BIGINT
+        outcome VARCHAR
+        error_type VARCHAR
+        error VARCHAR
+        started_at TIMESTAMPTZ
+        ended_at TIMESTAMPTZ
+        duration_seconds DOUBLE
+        trace_id VARCHAR
+        workflow_name VARCHAR
+        group_id VARCHAR
+        is_current BOOLEAN
+        is_archived BOOLEAN
+    """,
+    "guardrails": """
+        guardrail_id BIGINT
+        session_id VARCHAR
+        branch_id BIGINT
+        run_id BIGINT
+        turn_number BIGINT
+        anchor_item_id BIGINT
+        guardrail_name VARCHAR
+        is_triggered BOOLEAN
+        agent_name VARCHAR
+        started_at TIMESTAMPTZ
+        ended_at TIMESTAMPTZ
+        duration_seconds DOUBLE
+        trace_id VARCHAR
+        span_id VARCHAR
+        is_current BOOLEAN
+        is_archived BOOLEAN
+    """,
+    "prices": """
+        model VARCHAR
+        currency VARCHAR
+        valid_from DATE
+        valid_until DATE
+        daily_from VARCHAR
+        daily_until VARCHAR
+        above_input_tokens BIGINT
+        up_to_input_tokens BIGINT
+        input_price DOUBLE
+        cache_read_price DOUBLE
+        cache_write_price DOUBLE
+        output_price DOUBLE
+        request_price DOUBLE
+        price_source VARCHAR
+        price_date DATE
+    """,
+    "costs": """
+        response_id BIGINT
+        session_id VARCHAR
+        run_id BIGINT
+        agent_name VARCHAR
+        model VARCHAR
+        created_at TIMESTAMPTZ
+        input_tokens BIGINT
+        cache_read_input_tokens BIGINT
+        cache_write_input_tokens BIGINT
+        output_tokens BIGINT
+        currency VARCHAR
+        input_cost BIGINT
+        cache_read_cost BIGINT
+        cache_write_cost BIGINT
+        output_cost BIGINT
+        request_cost BIGINT
+        total_cost BIGINT
+        price_source VARCHAR
+        price_date DATE
         is_current BOOLEAN
         is_archived BOOLEAN
     """,
@@ -535,9 +639,9 @@ def test_shared_history_is_counted_once(store: Store) -> None:
     """Sums over all responses and calls hold whatever branches share; a branch sees the share."""
     talk = store.conversation("s")
     talk.add([user("go")])
-    talk.add([call("a", "x"), output("x")], lambda has: facts("one", 10, 1))
+    talk.add([call("a", "x"), output("x")], facts("one", 10, 1))
     talk.branch("other")
-    talk.add([assistant("done")], lambda has: facts("one", 20, 1))
+    talk.add([assistant("done")], facts("one", 20, 1))
     assert store.sql("select sum(total_tokens)::bigint from responses").item() == 32
     assert store.sql("select count(*) from tool_calls").item() == 1
     assert store.sql(

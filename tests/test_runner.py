@@ -36,7 +36,7 @@ COUNTS = (
     "input_tokens",
     "output_tokens",
     "cache_read_input_tokens",
-    "cache_creation_input_tokens",
+    "cache_write_input_tokens",
     "reasoning_output_tokens",
     "total_tokens",
 )
@@ -160,7 +160,9 @@ def test_a_run_is_not_kept_alive(store: duckstore.Store, streamed: bool) -> None
     wrapper = run(talk())
     gc.collect()
     assert wrapper() is None
-    assert len(store._access.observer._seen) == 0
+    store._access.reporter.flush()
+    assert not store._access.observer._watches
+    assert not store._access.observer._ledgers
 
 
 # Tools -----------------------------------------------------------------------------------------
@@ -198,8 +200,8 @@ def test_an_agent_as_a_tool_is_counted_once(
 ) -> None:
     """What a nested agent uses is in the sums once, be its session in the same store or nowhere.
 
-    With a session of its own its model calls are responses there; without one they are part of
-    the response that called it.
+    With a session of its own its model calls are responses there; without one they are responses
+    of the run that called it, of an agent whose name nobody told.
     """
     inner = agent(
         "Inner",
@@ -223,7 +225,14 @@ def test_an_agent_as_a_tool_is_counted_once(
             "select agent_name, total_tokens from responses order by agent_name, total_tokens",
         ) == [("Inner", 5500), ("Inner", 6600), ("Outer", 1100), ("Outer", 2200)]
     else:
-        assert rows(store, "select request_count from responses order by 1") == [(1,), (3,)]
+        assert rows(
+            store, "select agent_name, total_tokens, has_items from responses order by response_id"
+        ) == [
+            ("Outer", 1100, True),
+            (None, 5500, False),
+            (None, 6600, False),
+            ("Outer", 2200, True),
+        ]
 
 
 def test_agents_as_parallel_tools_are_counted_once(store: duckstore.Store) -> None:

@@ -34,7 +34,7 @@ from hypothesis.stateful import (
 import duckstore
 from duckstore import errors
 from duckstore.restore import load_state
-from duckstore.telemetry import ResponseFacts
+from duckstore.telemetry import Seen
 from tests.samples import assistant, call, output, user
 
 SESSIONS = ("first", "second")
@@ -597,8 +597,8 @@ class Tree(RuleBasedStateMachine):
         if model is not self.models[name] or len(model.diversions) < diversions:
             return  # cleared, or purged, since
         items = self._new(kinds)
-        facts = ResponseFacts(course=course)
-        self.objects[name][0].add([item.value for item in items], lambda has: facts)
+        facts = Seen(course=course)
+        self.objects[name][0].add([item.value for item in items], facts)
         model.add_later(items, diversions)
         if items:
             self.stored_sessions.add(name)
