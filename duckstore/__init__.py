@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from duckstore.session import DuckDBSession
     from duckstore.store import QueryInfo, Store
     from duckstore.store import open_store as open
+    from duckstore.tracing import trace_to
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 __all__ = [
     "Alternative",
@@ -43,6 +44,7 @@ __all__ = [
     "errors",
     "open",
     "recover",
+    "trace_to",
 ]
 
 _HOMES = {
@@ -58,6 +60,7 @@ _HOMES = {
     "Store": ("duckstore.store", "Store"),
     "open": ("duckstore.store", "open_store"),
     "recover": ("duckstore.recovering", "recover_store"),
+    "trace_to": ("duckstore.tracing", "trace_to"),
 }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,14 +22,16 @@ from duckstore.database import MEMORY
 from duckstore.engine import Engine
 from duckstore.frames import frame, statement_of
 from duckstore.lookback import texts_elsewhere
+from duckstore.observer import RunObserver
 from duckstore.owner import Owner, make_engine
 from duckstore.ownership import file_inode, find_post
+from duckstore.pricing import ListPrices, asks_for_prices, set_prices
 from duckstore.reader import Reader
+from duckstore.reporting import Reporter
 from duckstore.rows import Rows, fetch
 from duckstore.service import TASKS, Tail, tail
 from duckstore.sessions import Texts
 from duckstore.settings import Settings
-from duckstore.telemetry import RunObserver
 
 if TYPE_CHECKING:
     import asyncio
@@ -58,8 +60,10 @@ class Access:
         self.path = path
         self.settings = settings
         self.observer = RunObserver()
+        self.reporter = Reporter(self.observer, self.run)
         self._is_closed = False
         self._own_engine: Engine | None = None
+        self._list_prices = ListPrices()
         self._reset()
         if path == MEMORY:
             self._own_engine = make_engine(path, settings)
@@ -226,7 +230,7 @@ class Access:
 
     def run(self, command: Command) -> Any:
         """Do a change and wait until it is acknowledged; returns the operation's answer."""
-        self._check_writable()
+        self.check_writable()
         engine = self._local()
         if engine is not None:
             return engine.run(command)
@@ -240,11 +244,12 @@ class Access:
         self, command: Command, loop: asyncio.AbstractEventLoop
     ) -> asyncio.Future[None] | None:
         """Begin a change and return what tells when it is acknowledged; None as a client."""
-        self._check_writable()
+        self.check_writable()
         engine = self._local()
         return engine.submit(command, loop).future if engine is not None else None
 
-    def _check_writable(self) -> None:
+    def check_writable(self) -> None:
+        """Raise ClosedError after `close`, StoreReadOnlyError where nothing may be written."""
         self.check_usable()
         if self.settings.read_only:
             raise errors.StoreReadOnlyError(
@@ -297,6 +302,8 @@ class Access:
         """
         if is_foreign:
             statement_of(sql)
+        self.reporter.flush()
+        self._price(sql)
         return self._do(
             lambda engine: fetch(engine, sql, parameters),
             lambda lane: lane.rows(sql, parameters, is_foreign=is_foreign),
@@ -308,6 +315,8 @@ class Access:
         Raises:
             SQLError, MissingPackageError: As `Store.sql`.
         """
+        self.reporter.flush()
+        self._price(sql)
         return self._do(
             lambda engine: frame(engine, sql, parameters),
             lambda lane: lane.frame(sql, parameters),
@@ -329,6 +338,7 @@ class Access:
 
     def export(self, folder: str) -> dict[str, int]:
         """Write every relation as a Parquet file into a folder."""
+        self._price("costs")
         counts: dict[str, int] = self._task("export", folder)
         return counts
 
@@ -341,7 +351,29 @@ class Access:
         before, after = self._task("compact")
         return before, after
 
+    def set_prices(self, source: Any) -> int:
+        """Put the user's own prices in the place of those there are; see `duckstore.pricing`."""
+        self.check_writable()
+        return set_prices(self, source)
+
+    def update_prices(self) -> list[str]:
+        """Look up every model in the price list; returns those without any price."""
+        self.check_writable()
+        return self._list_prices.update(self)
+
+    def write_prices(
+        self, source: str, models: Sequence[str] | None, rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Put prices in the place of others."""
+        self._task("write_prices", source, models, rows)
+
+    def _price(self, sql: str) -> None:
+        """Have the prices in the store that a statement needs, where they can be had."""
+        if asks_for_prices(sql) and not self.settings.read_only:
+            self._list_prices.refresh(self)
+
     def _task(self, name: str, *arguments: Any) -> Any:
+        self.reporter.flush()
         return self._do(
             lambda engine: TASKS[name](engine, *arguments),
             lambda lane: lane.task(name, *arguments),
@@ -351,6 +383,8 @@ class Access:
 
     def close(self) -> None:
         """Let go of the store: another process takes over what is left to do."""
+        if not self._is_closed:
+            self.reporter.close()
         with self._lock:
             if self._is_closed:
                 return
@@ -366,6 +400,7 @@ class Access:
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, as a client of the parent."""
+        self.reporter.after_fork()
         for lane in self._idle:
             lane.drop()
         if self._reader is not None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +125,7 @@ class Engine:
         """Do a change and wait until it is acknowledged.
 
         Returns:
-            The operation's answer; None for an append.
+            The operation's answer; for an append the first of its ids.
 
         Raises:
             StoreWriteError: It failed; nothing was stored.
@@ -145,7 +145,7 @@ class Engine:
     def answer(self, command: Command) -> Any:
         """What an acknowledged command led to."""
         if command.operation == "add":
-            return None
+            return command.first_id
         while not command.is_applied:
             with self.sessions.state(command.session_id) as found:
                 if not isinstance(found, Command):
@@ -154,6 +154,28 @@ class Engine:
         if command.error is not None:
             raise command.error
         return command.answer
+
+    def change(self, work: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
+        """Write what belongs to no session, in one transaction between two folds.
+
+        The journal does not have it, so that DuckDB's log is merged into the file at once: one that
+        cannot be read after a crash is put aside. Where the questions at work do not let it be, it
+        is merged some seconds later.
+
+        Raises:
+            StoreWriteError: It failed; nothing was changed.
+        """
+        self.check_usable()
+
+        def change() -> None:
+            with self._file.transaction() as transaction:
+                work(transaction.cursor)
+            try:
+                self._folding.upkeep.merge()
+            except (errors.DuckstoreError, duckdb.Error, OSError):
+                self._folding.upkeep.note(has_deleted=True, erases=False)
+
+        self._folding.run(change)
 
     def _commit(self, commands: list[Command]) -> None:
         """Write a group into the journal; called by the committer's thread."""

@@ -158,7 +158,7 @@ class Folding:
                 if not self._has_work():
                     self._changed.wait_for(self._has_work, timeout=self._idle_seconds())
                 is_idle = not self._has_work() and self.upkeep.seconds_left() is None
-                if is_idle or (self._is_ended and not self._waiting):
+                if is_idle or (self._is_ended and not self._waiting and not self._tasks):
                     self._thread = None
                     self._changed.notify_all()
                     return

@@ -16,6 +16,7 @@ from duckstore.copying import backup_store, compact_store
 from duckstore.engine import Engine
 from duckstore.export import export_parquet
 from duckstore.lookback import path_to, sides_of
+from duckstore.pricing import write_prices
 
 __all__ = ["TASKS", "Tail", "tail"]
 
@@ -65,5 +66,6 @@ TASKS: dict[str, Callable[..., Any]] = {
     "compact": _compact,
     "path_to": path_to,
     "sides_of": sides_of,
+    "write_prices": write_prices,
 }
 """What may take long, by name: each takes the engine and JSON values and returns one."""

@@ -15,15 +15,19 @@ from duckstore.access import Access
 from duckstore.check import Finding
 from duckstore.conversation import Conversation
 from duckstore.frames import lazy_frame
+from duckstore.hooks import make_hooks
 from duckstore.importing import ImportReport, import_jsonl
 from duckstore.listing import SessionInfo, list_sessions, update_session
 from duckstore.registry import acquire, release
+from duckstore.results import context_of
 from duckstore.schema import RELATIONS
 from duckstore.session import DuckDBSession
 from duckstore.settings import Settings
+from duckstore.tracing import listen
 
 if TYPE_CHECKING:
     import polars
+    from agents import RunHooks
     from agents.memory import SessionSettings
 
 __all__ = ["QueryInfo", "Store", "open_store"]
@@ -196,6 +200,53 @@ class Store:
         """
         return self.conversation(session_id).purge_session()
 
+    # Runs ------------------------------------------------------------------------------------
+
+    def hooks(self) -> RunHooks[Any]:
+        """`RunHooks` for `Runner.run(..., hooks=...)` that tell what the sessions cannot see.
+
+        With them, responses have their model, the provider's id of them, finish reason and times,
+        and tool calls their times. Where tracing is on they listen to it as well, for errors,
+        guardrails and how runs end: see `duckstore.trace_to`, beside which nothing counts twice.
+        They serve every session of this process on the store's file, for any number of runs.
+
+        Raises:
+            MissingPackageError: The SDK is not installed.
+            StoreReadOnlyError: The store was opened with `read_only=True`.
+        """
+        access = self._open_access()
+        access.check_writable()
+        made = make_hooks(access.observer)
+        listen(access.observer)
+        return made
+
+    def record(self, result: Any, session_id: str | None = None) -> bool:
+        """Store what a run's result tells, after the fact, where nobody has seen it.
+
+        That is the token usage, provider's id and finish reason of each response, which calls wait
+        for an approval, guardrails, and how the run ended. What is known already stays.
+
+        Args:
+            result: What `Runner.run` or `Runner.run_streamed` returned, at its end, or the
+                `AgentsException` that it raised.
+            session_id: The session that the run belongs to, where the session that the Runner had
+                is not one of this store's: it is known otherwise.
+
+        Returns:
+            Whether the session has the run.
+
+        Raises:
+            ArgumentError: It is something else, the run has not ended, or its session is not known.
+        """
+        access = self._open_access()
+        watch = access.observer.watch_of(context_of(result))
+        name = session_id if session_id is not None else watch.session_id if watch else None
+        if name is None:
+            raise errors.ArgumentError(
+                "no session of this store has seen the run of this result: give its session_id"
+            )
+        return self.conversation(name).record(result)
+
     # Questions -------------------------------------------------------------------------------
 
     def query(self, name: str, /, **parameters: Any) -> polars.DataFrame:
@@ -309,6 +360,47 @@ class Store:
             StoreWriteError: There is no room for the new file; the old one stays.
         """
         return self._open_access().compact()
+
+    # Prices ----------------------------------------------------------------------------------
+
+    def set_prices(self, source: Any) -> int:
+        """Put your own prices of models in the place of those that were set before.
+
+        They go before those of the price list: where any is given for a model, the list's do not
+        count. `costs` follows at once, for all responses.
+
+        Args:
+            source: A .csv, .json or .jsonl file, a list of mappings, a polars DataFrame or an Arrow
+                table; an empty list removes all. Columns: `model` as it stands in `responses`;
+                `input_price` and `output_price` of a million tokens in the currency (2.5, or
+                "2.50"); and where they are needed `cache_read_price`, `cache_write_price` (else
+                as input), `request_price` of one request, `currency` (else USD), `valid_from`, a
+                day (UTC), and `above_input_tokens`, for requests with more input tokens.
+
+        Returns:
+            The number of prices.
+
+        Raises:
+            ArgumentError: A value cannot be one of a price: the message names its row.
+            ImportFileError: The file cannot be read.
+            StoreReadOnlyError, StoreWriteError: They could not be stored; the old ones stay.
+        """
+        return self._open_access().set_prices(source)
+
+    def update_prices(self) -> list[str]:
+        """Look up every model that stands in `responses` in the installed price list.
+
+        A question about `costs` looks up what is new by itself. This does it for all, as after
+        `genai_prices.UpdatePrices` has fetched a newer list into this process.
+
+        Returns:
+            The models without a price, neither yours nor the list's.
+
+        Raises:
+            MissingPackageError: genai-prices is not installed.
+            StoreReadOnlyError, StoreWriteError: They could not be stored; the old ones stay.
+        """
+        return self._open_access().update_prices()
 
     # Life ------------------------------------------------------------------------------------
 

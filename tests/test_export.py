@@ -30,6 +30,7 @@ PARQUET_TYPES = {
     "BOOLEAN": "bool",
     "VARCHAR[]": "list<element: string>",
     "TIMESTAMP WITH TIME ZONE": "timestamp[us, tz=UTC]",
+    "DATE": "date32[day]",
 }
 
 

@@ -13,6 +13,7 @@ from duckstore.cli.branches import branches, diff, edit, purge, switch
 from duckstore.cli.copies import backup, compact, recover
 from duckstore.cli.files import check, export, import_, info
 from duckstore.cli.options import database_option, format_option, read_only_option
+from duckstore.cli.prices import prices
 from duckstore.cli.program import ExitCode, Program
 from duckstore.cli.questions import queries, query, sql
 from duckstore.cli.sessions import sessions, show
@@ -39,7 +40,7 @@ def cli() -> None:
 
 for command in (
     *(demo, info, sessions, show, branches, diff, edit, switch, purge),
-    *(queries, query, sql, export, import_, check),
+    *(queries, query, sql, prices, export, import_, check),
     *(backup, compact, recover, completion),
 ):
     cli.add_command(command)

@@ -19,7 +19,7 @@ MOST_SKIPPED = 20
 """How many lines that were left out are named for each file."""
 
 
-# Planning the ten relations only to count them takes longer than all else that `info` does, so
+# Planning all relations only to count them takes longer than all else that `info` does, so
 # most are counted in the tables that they are made of, in the order of `RELATIONS`.
 _FACTS = """
 select
@@ -28,8 +28,17 @@ select
     count(distinct run_id) filter (where operation <> 'compact'),
     count(*),
     count(*) filter (where item_type = 'message'),
-    count(*) filter (where call_index is not null),
-    count(*) filter (where response_id = item_id),
+    count(*) filter (where call_index is not null and operation <> 'fork')
+    + (select count(*) from call_rows where tool_call_id <> item_id),
+    count(*) filter (where response_id = item_id and operation <> 'fork')
+    + (select count(*) from response_rows where response_id <> item_id),
+    (select count(*) from outcome_rows),
+    (select count(*) from guardrail_rows),
+    (select count(*) from price_cells),
+    (
+        select count(*) from response_rows
+        where coalesce(model, input_tokens::varchar, output_tokens::varchar) is not null
+    ),
     (select count(*) from branch_rows),
     (select count(*) from branch_items),
     count(distinct batch_id) + (select count(*) from move_rows),
