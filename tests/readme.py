@@ -32,7 +32,8 @@ _agents.set_tracing_disabled(True)
 """Put before a script that runs an agent: its model is scripted, as there is no key here."""
 
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?")
+# Moments, and seconds: these are told to the thousandth, and nothing else is.
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?|\b\d+\.\d{3,}\b")
 
 
 def timeless(text: str) -> str:

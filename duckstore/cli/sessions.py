@@ -197,6 +197,16 @@ select * from (
 order by position asc
 """
 
+# How runs of a session ended, but for those that came to an answer.
+_ENDS = """
+select
+    anchor_item_id,
+    concat_ws(': ', 'ended', concat_ws(', ', outcome, error_type), error)
+from outcomes
+where session_id = $session_id and outcome <> 'completed'
+order by outcome_id asc
+"""
+
 
 @click.command()
 @click.argument("session_id", metavar="SESSION", shell_complete=complete_session)
@@ -239,7 +249,8 @@ def show(
             talk.items(0, branch)  # tells which there are where it is unknown
             values = {"session_id": session_id, "branch": branch, "limit": limit}
             found = it.access.rows(_BRANCH_ITEMS, values)
-    _write_items(found, chosen.format, session_id, is_branch=branch is not None)
+        ends = dict(it.access.rows(_ENDS, {"session_id": session_id}).rows)
+    _write_items(found, chosen.format, session_id, ends, is_branch=branch is not None)
 
 
 def _must_be_alone(reason: str, others: Mapping[str, Any]) -> None:
@@ -260,7 +271,9 @@ def _show_tree(chosen: Chosen, session_id: str) -> None:
     write_tree(roots, chosen.format)
 
 
-def _write_items(found: Rows, style: str, session_id: str, *, is_branch: bool) -> None:
+def _write_items(
+    found: Rows, style: str, session_id: str, ends: dict[int, str], *, is_branch: bool
+) -> None:
     if style != "table":
         write_rows(found, style)
         return
@@ -272,7 +285,7 @@ def _write_items(found: Rows, style: str, session_id: str, *, is_branch: bool) -
     if is_branch:
         # A branch is read as it stands: what the session's path left is not marked in it.
         items = [item | {"state": "current"} for item in items]
-    write_transcript(items)
+    write_transcript(items, ends)
 
 
 def conversation_of(it: Opened, session_id: str) -> Conversation:

@@ -7,13 +7,14 @@
       {"order": 7}
       → shipped
 
-An output stands with its call, wherever it came in the conversation.
+An output stands with its call, wherever it came in the conversation. Where a run ended otherwise
+than with an answer, and somebody saw how, that stands after its last item.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import indent
 from typing import Any
 
@@ -40,9 +41,14 @@ STYLES = {
 }
 
 
-def write_transcript(items: Sequence[Item]) -> None:
-    """Write items to standard output, with colour on a terminal."""
-    lines = _lines(items)
+def write_transcript(items: Sequence[Item], ends: Mapping[int, str] | None = None) -> None:
+    """Write items to standard output, with colour on a terminal.
+
+    Args:
+        items: The items, in order.
+        ends: How runs ended, by the id of the item after which they did.
+    """
+    lines = _lines(items, ends or {})
     if not sys.stdout.isatty():
         for _, text in lines:
             sys.stdout.write(text + "\n")
@@ -59,17 +65,18 @@ def write_transcript(items: Sequence[Item]) -> None:
         screen.print(Padding(Text(flush, style=STYLES[style]), (0, 0, 0, depth)))
 
 
-def _lines(items: Sequence[Item]) -> Iterator[Line]:
+def _lines(items: Sequence[Item], ends: Mapping[int, str]) -> Iterator[Line]:
     shown_outputs = {item["output_item_id"] for item in items if item["output_item_id"]}
     turn: int | None = None
     for item in items:
         if item["turn_number"] != turn:
             turn = item["turn_number"]
             yield "turn", f"── turn {turn} ── {item['created_at']}"
-        if item["item_id"] in shown_outputs:
-            continue
-        yield _head(item)
-        yield from _body(item)
+        if item["item_id"] not in shown_outputs:
+            yield _head(item)
+            yield from _body(item)
+        if item["item_id"] in ends:
+            yield "failed", visible(f"── {ends[item['item_id']]}")
 
 
 def _head(item: Item) -> Line:

@@ -1,43 +1,69 @@
 """The demo's agents: a small shop's support desk, run by the SDK's own Runner.
 
-Only the model is not real: `agents.testing.ScriptedModel` plays its part from a script, so that
-the demo needs no key and no network. Tools, handoffs, sessions and their order are what the
-Runner makes of them.
+Only the models are not real: `agents.testing.ScriptedModel` plays their part from a script, so that
+the demo needs no key and no network, and takes its time as models do. Tools, handoffs, sessions and
+their order are what the Runner makes of them. Traces go to the store and nowhere else.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from agents import Agent, RunConfig, Runner, function_tool
-from agents.testing import ModelStep, ScriptedModel, assistant_message, function_call
+from agents import Agent, RunHooks, Runner, Tool, function_tool
+from agents.testing import ModelCall, ModelStep, ScriptedModel, assistant_message, function_call
+from agents.tracing import set_trace_processors
 from agents.usage import Usage
 
 from duckstore.session import DuckDBSession
 from duckstore.store import Store
+from duckstore.tracing import trace_to
 
 __all__ = ["run_desk"]
 
 _ORDERS = {4711: ("shipped", 49), 4712: ("being packed", 120)}
 _DAYS = {"Berlin": 2, "Lisbon": 4}
+_TOOL_SECONDS = 0.02
+_TOKEN_SECONDS = 0.001
+
+PRICES = [
+    {"model": "large-model", "input_price": 1.25, "output_price": 10},
+    {"model": "small-model", "input_price": 0.25, "output_price": 2},
+]
+"""What the demo's models would cost, in USD for a million tokens."""
+
+
+class _Model(ScriptedModel):
+    """A scripted model that has a name, as the SDK's own models do."""
+
+    def __init__(self, model: str, script: list[ModelStep]) -> None:
+        super().__init__(script, emit_traces=True)
+        self.model = model
 
 
 @function_tool
-def find_order(order_number: int) -> str:
+async def find_order(order_number: int) -> str:
     """Look up an order's state and price."""
+    await asyncio.sleep(_TOOL_SECONDS)
     state, price = _ORDERS[order_number]
     return f"order {order_number} is {state}, {price} EUR"
 
 
 @function_tool
-def delivery_days(city: str) -> str:
+async def delivery_days(city: str) -> str:
     """How many days a delivery takes."""
+    await asyncio.sleep(_TOOL_SECONDS)
     return f"{_DAYS[city]} days to {city}"
 
 
-@function_tool
-def refund(order_number: int, amount: int) -> str:
+def _explain(context: Any, error: Exception) -> str:
+    return f"No refund: {error}"
+
+
+@function_tool(failure_error_function=_explain)
+async def refund(order_number: int, amount: int) -> str:
     """Pay money back, at most the price of the order."""
+    await asyncio.sleep(_TOOL_SECONDS)
     price = _ORDERS[order_number][1]
     if amount > price:
         raise ValueError(f"{amount} EUR is more than the {price} EUR that were paid")
@@ -45,44 +71,51 @@ def refund(order_number: int, amount: int) -> str:
 
 
 def _step(*output: Any, tokens_in: int, tokens_out: int) -> ModelStep:
-    """One scripted model call with its token usage."""
+    """One scripted model call with its token usage, and the time that it takes."""
     usage = Usage(
         requests=1,
         input_tokens=tokens_in,
         output_tokens=tokens_out,
         total_tokens=tokens_in + tokens_out,
     )
-    return ModelStep(output=output, usage=usage)
+
+    async def answer(call: ModelCall) -> ModelStep:
+        await asyncio.sleep(_TOKEN_SECONDS * tokens_out)
+        return ModelStep(output=output, usage=usage)
+
+    return ModelStep.respond(answer)
 
 
-def _desk(script: list[ModelStep], refund_script: list[ModelStep]) -> Agent[Any]:
+def _desk(script: list[ModelStep], refund_script: list[ModelStep], *tools: Tool) -> Agent[Any]:
     refunds = Agent(
         name="Refunds",
         instructions="You pay money back where the shop's rules allow it.",
-        model=ScriptedModel(refund_script),
+        model=_Model("large-model", refund_script),
         tools=[find_order, refund],
     )
     return Agent(
         name="Support desk",
         instructions="You answer questions about orders and deliveries.",
-        model=ScriptedModel(script),
-        tools=[find_order, delivery_days],
+        model=_Model("small-model", script),
+        tools=[find_order, delivery_days, *tools],
         handoffs=[refunds],
     )
 
 
-async def _ask(agent: Agent[Any], question: str | list[Any], session: DuckDBSession) -> None:
-    await Runner.run(agent, question, session=session, run_config=RunConfig(tracing_disabled=True))
-
-
 async def run_desk(store: Store, edited_session: str) -> None:
     """Run all conversations of the demo, each in a session of its own."""
-    await _refund_after_a_failure(store.session("order-4711"))
-    await _parallel_calls(store.session("delivery-times"))
-    await _edited_question(store.session(edited_session))
+    set_trace_processors([trace_to(store)])
+    hooks = store.hooks()
+    store.set_prices(PRICES)
+    try:
+        await _refund_after_a_failure(store.session("order-4711"), hooks)
+        await _parallel_calls(store.session("delivery-times"), hooks)
+        await _edited_question(store.session(edited_session), hooks)
+    finally:
+        set_trace_processors([])
 
 
-async def _refund_after_a_failure(session: DuckDBSession) -> None:
+async def _refund_after_a_failure(session: DuckDBSession, hooks: RunHooks[Any]) -> None:
     """A tool call, then a handoff, a call that fails and one that mends it."""
     desk = _desk(
         [
@@ -120,12 +153,19 @@ async def _refund_after_a_failure(session: DuckDBSession) -> None:
             ),
         ],
     )
-    await _ask(desk, "Where is my order 4711?", session)
-    await _ask(desk, "It came broken. I want 60 EUR back.", session)
+    for question in ("Where is my order 4711?", "It came broken. I want 60 EUR back."):
+        await Runner.run(desk, question, session=session, hooks=hooks)
 
 
-async def _parallel_calls(session: DuckDBSession) -> None:
-    """Two calls in one response."""
+async def _parallel_calls(session: DuckDBSession, hooks: RunHooks[Any]) -> None:
+    """Two calls in one response, and an agent that is a tool."""
+    translator = Agent(
+        name="Translator",
+        model=_Model(
+            "large-model",
+            [_step(assistant_message("Berlin: 2 dias. Lisboa: 4."), tokens_in=95, tokens_out=12)],
+        ),
+    )
     desk = _desk(
         [
             _step(
@@ -137,13 +177,21 @@ async def _parallel_calls(session: DuckDBSession) -> None:
             _step(
                 assistant_message("Berlin: 2 days. Lisbon: 4 days."), tokens_in=262, tokens_out=13
             ),
+            _step(
+                function_call("translate", {"input": "Berlin: 2 days. Lisbon: 4."}, call_id="c_3"),
+                tokens_in=291,
+                tokens_out=24,
+            ),
+            _step(assistant_message("Berlin: 2 dias. Lisboa: 4."), tokens_in=330, tokens_out=12),
         ],
         [],
+        translator.as_tool("translate", "Translate to Portuguese", hooks=hooks),
     )
-    await _ask(desk, "How long do you deliver to Berlin and to Lisbon?", session)
+    for question in ("How long do you deliver to Berlin and to Lisbon?", "In Portuguese, please."):
+        await Runner.run(desk, question, session=session, hooks=hooks)
 
 
-async def _edited_question(session: DuckDBSession) -> None:
+async def _edited_question(session: DuckDBSession, hooks: RunHooks[Any]) -> None:
     """A question, its answer, and the same question put better."""
     desk = _desk(
         [
@@ -157,6 +205,6 @@ async def _edited_question(session: DuckDBSession) -> None:
         ],
         [],
     )
-    await _ask(desk, "How long does delivery take?", session)
+    await Runner.run(desk, "How long does delivery take?", session=session, hooks=hooks)
     await session.edit(1, "How long does delivery to Lisbon take?")
-    await _ask(desk, [], session)  # answers what stands there now
+    await Runner.run(desk, [], session=session, hooks=hooks)  # answers what stands there now

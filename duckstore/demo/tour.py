@@ -50,7 +50,7 @@ def run_demo(path: Path, folder: Path, *, console: Console | None = None) -> Non
             f"{path} is there already, and the demo makes a new store: name another with --db"
         )
     with open_store(path) as store:
-        console.print("Running a support desk of two agents in three conversations ...")
+        console.print("Running a support desk of three agents in three conversations ...")
         asyncio.run(run_desk(store, EDITED_SESSION))
         _show_questions(console, store)
         _show_parquet(console, store, folder, polars)
@@ -68,7 +68,7 @@ def _show_questions(console: Console, store: Store) -> None:
         console,
         "Every tool (duckstore query tool_usage)",
         store.query("tool_usage"),
-        ["tool_name", "call_count", "ok_count", "error_count", "error_share"],
+        ["tool_name", "call_count", "ok_count", "error_count", "error_share", "p95_seconds"],
     )
     _print(
         console,
@@ -90,14 +90,18 @@ def _show_questions(console: Console, store: Store) -> None:
     _show_difference(console, store)
     _print(
         console,
-        "Tokens by agent, written by the session without any set-up",
-        store.sql(
-            "select agent_name, count(*) as response_count,"
-            " sum(input_tokens)::bigint as input_tokens,"
-            " sum(output_tokens)::bigint as output_tokens"
-            " from responses group by agent_name order by agent_name"
-        ),
-        ["agent_name", "response_count", "input_tokens", "output_tokens"],
+        "Tokens, time and cost by agent (duckstore query agent_usage); costs in millionths of USD",
+        store.query("agent_usage"),
+        [
+            *("agent_name", "model", "response_count", "total_tokens"),
+            *("total_seconds", "total_cost"),
+        ],
+    )
+    _print(
+        console,
+        "Time and cost by tool (duckstore query tool_costs): an agent can be one",
+        store.query("tool_costs"),
+        ["tool_name", "call_count", "total_seconds", "total_tokens", "total_cost"],
     )
 
 
@@ -154,7 +158,7 @@ def _print(console: Console, title: str, frame: polars.DataFrame, columns: list[
     for name in columns:
         table.add_column(name, justify="right" if frame.schema[name].is_numeric() else "left")
     for row in frame.select(columns).iter_rows():
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(_cell(name, value) for name, value in zip(columns, row, strict=True)))
     console.print(table, highlight=False)
     console.print()
 
@@ -166,9 +170,9 @@ def _table(title: str, console: Console) -> Table:
     return Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
 
 
-def _cell(value: Any) -> str:
+def _cell(name: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.2f}"
+        return f"{value:.3f}" if name.endswith("_seconds") else f"{value:.2f}"
     return ", ".join(value) if isinstance(value, list) else str(value)

@@ -16,6 +16,7 @@ from sqlfluff.core import FluffConfig, Linter
 import duckstore
 from duckstore import catalogue, errors
 from duckstore.schema import RELATIONS, TABLES
+from tests.priced import Answer, respond
 from tests.rich import fill
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +29,7 @@ SAMPLES: dict[str, list[Any]] = {
     "since": [datetime(2020, 1, 1, tzinfo=UTC), "2020-01-01", None],
     "until": [datetime(2999, 1, 1, tzinfo=UTC), "2999-01-01T00:00:00+02:00", None],
     "tool_name": ["find", None],
+    "agent_name": ["triage", None],
     "kind": ["edit", "compact", None],
     "include_superseded": [True, False, "true"],
     "include_compactions": [True, False],
@@ -39,6 +41,8 @@ SAMPLES: dict[str, list[Any]] = {
 def rich() -> Iterator[duckstore.Store]:
     with duckstore.open() as store:
         fill(store)
+        for model in ("gpt-4.1", "no such model"):
+            respond(store, model, [Answer(model)])
         yield store
 
 
