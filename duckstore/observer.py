@@ -22,11 +22,12 @@ from typing import Any
 
 from duckstore.glance import Call, Glance
 from duckstore.ledger import Ledger
-from duckstore.sightings import Sighting, Watch
+from duckstore.sightings import Sighting
 from duckstore.spans import Scope, SpanLog
 from duckstore.telemetry import Seen, SeenCall, SeenOutcome, SeenResponse
 from duckstore.tracing_context import current_agent_name, current_span, current_trace
 from duckstore.usage import Usage
+from duckstore.watch import Watch
 
 __all__ = ["Claim", "Report", "RunObserver"]
 

@@ -1,79 +1,23 @@
-"""Puts together what was seen of a run: by its context, by hooks and by tracing, each once.
+"""Takes what was seen of a run, for a batch or for its end. Nothing is taken twice.
 
-Hooks know a tool call by its id, and a model call by the run's context; tracing knows both by where
-their spans are in its tree. What both saw is one thing: a runner calls its model again only after
-the answer, so that the calls of one run come in the same order to both; and the span of a tool call
-is told its id by the hook that is called in it, or is the call of that name and those arguments.
+It was seen by the run's context, by hooks and by tracing; `duckstore.matching` says what of it is
+one thing. An agent that is a tool is seen with the call in which it ran, unless a session of its
+own has what it did.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from duckstore.glance import Call, Glance
-from duckstore.ledger import Ledger
+from duckstore.matching import merged, paired, set_overlaps, verdict
 from duckstore.spans import Scope, ToolSpan
 from duckstore.telemetry import Seen, SeenCall, SeenOutcome, SeenResponse
+from duckstore.watch import Watch
 
-__all__ = ["Sighting", "Watch"]
-
-
-class Watch:
-    """One run of the SDK's runner, known by its context."""
-
-    __slots__ = (
-        "batch",
-        "contact_ns",
-        "courses",
-        "first_entry",
-        "has_ended",
-        "key",
-        "ledger",
-        "model",
-        "models",
-        "open_calls",
-        "parent_call_id",
-        "ref",
-        "scope",
-        "session_id",
-        "unsaved",
-    )
-
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
-        self.first_entry = ledger.entry_count
-        """How many model calls its usage had noted when it began."""
-        self.ref: Any = lambda: None
-        self.key = 0
-        self.session_id: str | None = None
-        self.courses: dict[str, int] = {}
-        """The course of each conversation that it read."""
-        self.batch: tuple[int, int] | None = None
-        """The ids of its last batch: the first, and how many."""
-        self.contact_ns = time.perf_counter_ns()
-        self.open_calls: dict[str, Call] = {}
-        """Tool calls of earlier batches that wait for their output."""
-        self.model: SeenResponse | None = None
-        """The model call at work, where hooks tell."""
-        self.models: list[SeenResponse] = []
-        """Those that have ended and nobody took yet."""
-        self.parent_call_id: str | None = None
-        self.scope: Scope | None = None
-        self.unsaved: Seen | None = None
-        self.has_ended = False
-        """Whether its agent has given its final output."""
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether its context is gone."""
-        return self.ref() is None
-
-    def take_models(self) -> list[SeenResponse]:
-        """The model calls that nobody took yet."""
-        taken, self.models = self.models, []
-        return taken
+__all__ = ["Sighting"]
 
 
 class Sighting:
@@ -176,7 +120,7 @@ class Sighting:
         for failed in traced:
             if failed.has_failed and begun is not None:
                 failed.model = failed.model or begun.model
-        return _merged(hooked, traced)
+        return merged(hooked, traced)
 
     # Tool calls ------------------------------------------------------------------------------
 
@@ -189,7 +133,7 @@ class Sighting:
         own = {call.call_id for call in wanted}
         answered = [call_id for call_id in self._glance.outputs if call_id not in own]
         wanted += [earlier.get(call_id) or Call(call_id, None, None) for call_id in answered]
-        pairs = _paired(spans, wanted)
+        pairs = paired(spans, wanted)
         first = len(self._seen.calls)
         for call in wanted:
             span = pairs.pop(call.call_id, None)
@@ -205,7 +149,7 @@ class Sighting:
                     self._note(known, span, is_item=known.call_id in earlier, call_id=known.call_id)
         if all_of_them:
             self._unfinished(earlier)
-        _set_overlaps([call for call in self._seen.calls[first:] if call.parent is None])
+        set_overlaps([call for call in self._seen.calls[first:] if call.parent is None])
         self._nested_hooks()
 
     def _unfinished(self, earlier: Mapping[str, Call]) -> None:
@@ -242,13 +186,13 @@ class Sighting:
         if self._wrapper is None or call.call_id not in self._glance.outputs:
             return known
         name = known.tool_name or call.tool_name
-        verdict = _verdict(self._wrapper, name, call.call_id)
-        if verdict is None:
+        said = verdict(self._wrapper, name, call.call_id)
+        if said is None:
             return known
-        known.approval = "granted" if verdict else "refused"
+        known.approval = "granted" if said else "refused"
         if not is_new and self._ledger is not None:
             known.decided_us = self._ledger.created_us
-        if not verdict:
+        if not said:
             known.status, known.status_source = "rejected", "approval"
             known.error = known.error_type = known.started_us = known.ended_us = None
         return known
@@ -274,7 +218,7 @@ class Sighting:
             return
         watch = scope.watch
         hooked = watch.take_models() if watch is not None and watch.session_id is None else []
-        for response in _merged(hooked, scope.take_models()):
+        for response in merged(hooked, scope.take_models()):
             response.parent = parent
             self._seen.responses.append(response)
         self._seen.guardrails += scope.take_guardrails()
@@ -283,7 +227,7 @@ class Sighting:
             call = self._known(span.call.call_id, span)
             call.parent = parent
             self._note(call, span, is_item=False, call_id=call.call_id)
-        _set_overlaps([call for call in self._seen.calls[first:] if call.parent == parent])
+        set_overlaps([call for call in self._seen.calls[first:] if call.parent == parent])
 
     def _nested_hooks(self) -> None:
         """Add what hooks saw of agents that ran as tools and tracing did not."""
@@ -302,98 +246,3 @@ class Sighting:
                 self._seen.responses.append(response)
             if watch.is_dead:
                 self._ledger.watches.remove(watch)
-
-
-def _merged(hooked: list[SeenResponse], traced: list[SeenResponse]) -> list[SeenResponse]:
-    """The model calls of one run, as hooks and tracing saw them, in order.
-
-    Tracing also sees those that failed, which hooks are not told of.
-    """
-    answered = [response for response in traced if not response.has_failed]
-    for hook, span in zip(reversed(hooked), reversed(answered), strict=False):
-        for name in ("agent_name", "usage", "provider_response_id", "finish_reason", "model"):
-            if getattr(span, name) is None:
-                setattr(span, name, getattr(hook, name))
-        if hook.usage is not None:
-            span.usage = hook.usage
-    alone = hooked[: max(len(hooked) - len(answered), 0)]
-    return [*alone, *traced]
-
-
-def _paired(spans: Sequence[ToolSpan], wanted: Iterable[Call]) -> dict[str, ToolSpan]:
-    """The span of each call: the one that was told its id, else that of its name and arguments.
-
-    Calls that are alike are begun in their order. A call whose name is not known, because it was
-    made in another process, has the one span that is left where just one is.
-    """
-    pairs: dict[str, ToolSpan] = {}
-    left = list(spans)
-
-    def take(call: Call, fitting: Iterable[ToolSpan]) -> None:
-        span = next(iter(fitting), None)
-        if span is not None:
-            pairs[call.call_id] = span
-            left.remove(span)
-
-    rest = list(wanted)
-    rules = (
-        lambda call, span: span.call.call_id == call.call_id,
-        lambda call, span: _is_named(span, call) and span.call.arguments == call.arguments,
-        lambda call, span: _is_named(span, call) and span.call.arguments is None,
-    )
-    for rule in rules:
-        for call in rest:
-            if call.call_id not in pairs:
-                free = (s for s in left if s.call.call_id in (None, call.call_id))
-                take(call, [span for span in free if rule(call, span)])
-    unnamed = [call for call in rest if call.call_id not in pairs and call.tool_name is None]
-    if len(unnamed) == len(left) == 1 and left[0].call.call_id is None:
-        take(unnamed[0], left)
-    return pairs
-
-
-def _is_named(span: ToolSpan, call: Call) -> bool:
-    """Whether it is a call of that tool; tracing puts the namespace before the name."""
-    name = span.call.tool_name or ""
-    return call.tool_name is not None and (
-        name == call.tool_name or name.endswith("." + call.tool_name)
-    )
-
-
-def _verdict(wrapper: Any, tool_name: str | None, call_id: str) -> bool | None:
-    """Whether a call was approved; None where nobody was asked."""
-    if tool_name is None:
-        return None
-    try:
-        verdict = wrapper.is_tool_approved(tool_name, call_id)
-    except Exception:  # a context of another make: a write never fails because of it
-        return None
-    return verdict if isinstance(verdict, bool) else None
-
-
-def _set_overlaps(calls: Sequence[SeenCall]) -> None:
-    """Note for calls that could run at once how long another one ran too."""
-    timed = [c for c in calls if c.started_us is not None and c.ended_us is not None]
-    if len(timed) < 2:
-        return
-    for call in timed:
-        call.overlap_us = _covered(
-            [
-                (
-                    max(call.started_us or 0, o.started_us or 0),
-                    min(call.ended_us or 0, o.ended_us or 0),
-                )
-                for o in timed
-                if o is not call
-            ]
-        )
-
-
-def _covered(stretches: Iterable[tuple[int, int]]) -> int:
-    """The length of what stretches cover together."""
-    total, reached = 0, 0
-    for start, end in sorted(stretches):
-        start = max(start, reached)
-        if end > start:
-            total, reached = total + end - start, end
-    return total
