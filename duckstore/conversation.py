@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from duckstore import errors
@@ -23,7 +24,7 @@ from duckstore.turns import Turns
 
 __all__ = ["Claims", "Conversation", "Snapshot"]
 
-Claims = Callable[[Glance], Claim]
+Claims = Callable[[Callable[[], Glance]], Claim]
 """Asked, with what a batch holds, for what else is known of it."""
 
 
@@ -52,7 +53,7 @@ class Conversation(Turns):
         raws = encode_items(batch)
         if not raws:
             return None
-        claim = claims(glance_at(batch, raws))
+        claim = claims(partial(glance_at, batch, raws))
         return self._addition(raws, claim.seen), claim
 
     def add(self, items: Iterable[Any], seen: Seen | None = None) -> None:

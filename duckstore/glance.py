@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from duckstore.encoding import decode
+from duckstore.encoding import decode, readable
 from duckstore.items import Description, describe
 
 __all__ = ["Call", "Glance", "glance_at"]
@@ -41,7 +41,18 @@ def glance_at(items: Iterable[Any], raws: Sequence[str]) -> Glance:
     has_response = False
     calls, outputs = [], []
     for item, raw in zip(items, raws, strict=True):
-        d = describe(item if type(item) is dict else decode(raw))
+        value = item if type(item) is dict else decode(raw)
+        kind = value.get("type") if type(value) is dict else None
+        # These two are most of all items, and describing them in full is for whoever stores them.
+        if kind == "message":
+            has_response = has_response or value.get("role") == "assistant"
+            continue
+        if kind == "function_call_output":
+            call_id = value.get("call_id")
+            if isinstance(call_id, str):
+                outputs.append(readable(call_id))
+            continue
+        d = describe(value)
         has_response = has_response or d.part == "model"
         if d.call_id is not None:
             if _waits(d):

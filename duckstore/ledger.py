@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from duckstore.telemetry import SeenCall, SeenResponse
-from duckstore.usage import Usage, entries_of
+from duckstore.usage import Usage
 
 __all__ = ["Ledger"]
 
@@ -30,7 +30,8 @@ class Ledger:
         """Whether it is known what of it was there before."""
         self.is_foreign = False
         """Whether it is that of a run whose session is elsewhere, and one of its tools uses it."""
-        self._first = len(entries_of(usage))
+        self._noted: list[Usage] = []
+        self._first = len(self._entries())
         self._taken: set[int] = set()
         self._stored = Usage.of(usage)
 
@@ -38,6 +39,14 @@ class Ledger:
     def entry_count(self) -> int:
         """How many model calls are noted."""
         return len(getattr(self.usage, "request_usage_entries", None) or ())
+
+    def _entries(self) -> list[Usage]:
+        """What each model call used. Each note is read once: they are only added to."""
+        notes = getattr(self.usage, "request_usage_entries", None) or ()
+        if len(notes) < len(self._noted):
+            self._noted.clear()
+        self._noted += [Usage.of(note, request_count=1) for note in notes[len(self._noted) :]]
+        return self._noted
 
     def begin_at(self, stored: Usage) -> None:
         """Say what of it was stored before it was first seen: a run can be resumed with a copy.
@@ -47,7 +56,7 @@ class Ledger:
                 model calls used just that much; otherwise what was there at first counts as stored.
         """
         total = Usage()
-        entries = entries_of(self.usage)[: self._first]
+        entries = self._entries()[: self._first]
         for index in range(len(entries) + 1):
             if stored and total.has_tokens_of(stored):
                 self._first, self._stored = index, total
@@ -70,7 +79,7 @@ class Ledger:
         Returns:
             Model calls that nobody saw.
         """
-        entries = entries_of(self.usage)
+        entries = self._entries()
         free = [i for i in range(max(self._first, first), len(entries)) if i not in self._taken]
         for call in calls:
             if call.usage:
@@ -80,7 +89,8 @@ class Ledger:
             unknown.sort(key=lambda call: call.ended_us or 0)
         if takes_all and len(unknown) == 1 and not has_tools and free:
             # One call can take several requests.
-            unknown[0].usage = Usage.sum(self._take(free, entries))
+            taken = self._take(free, entries)
+            unknown[0].usage = taken[0] if len(taken) == 1 else Usage.sum(taken)
             free = []
         elif len(unknown) == len(free) or not takes_all:
             for call, index in zip(unknown, list(free), strict=False):
@@ -97,7 +107,8 @@ class Ledger:
             calls[0].usage = (calls[0].usage or Usage()) + rest
         elif rest.total_tokens:
             unseen.append(SeenResponse(usage=rest))
-        self._stored += rest
+        if rest:
+            self._stored += rest
         return unseen
 
     def _take_equal(self, usage: Usage, free: list[int], entries: Sequence[Usage]) -> None:
@@ -113,5 +124,6 @@ class Ledger:
         while self._first in self._taken:
             self._taken.remove(self._first)
             self._first += 1
-        self._stored += Usage.sum(taken)
+        for usage in taken:
+            self._stored += usage
         return taken

@@ -41,6 +41,8 @@ def paired(spans: Sequence[ToolSpan], wanted: Iterable[Call]) -> dict[str, ToolS
     made in another process, has the one span that is left where just one is.
     """
     pairs: dict[str, ToolSpan] = {}
+    if not spans:
+        return pairs
     left = list(spans)
 
     def take(call: Call, fitting: Iterable[ToolSpan]) -> None:

@@ -58,6 +58,11 @@ class Claim:
         self._observer, self._watch, self._scope = observer, watch, scope
         self.seen = seen
 
+    @property
+    def is_to_settle(self) -> bool:
+        """Whether anybody wants to know what becomes of the batch."""
+        return self._watch is not None or self._scope is not None
+
     def keep(self, first_id: int, id_count: int) -> None:
         """The batch is stored, with ids from this one on."""
         if self._watch is not None:
@@ -119,13 +124,13 @@ class RunObserver:
             watch.courses.setdefault(session_id, course)
             watch.contact_ns = time.perf_counter_ns()
 
-    def claim(self, wrapper: Any, session_id: str, glance: Glance) -> Claim:
+    def claim(self, wrapper: Any, session_id: str, glance_at: Callable[[], Glance]) -> Claim:
         """Take what is known of the batch that is being added now.
 
         Args:
             wrapper: The SDK's run context, or None outside a run.
             session_id: The session that it is added to.
-            glance: What the batch holds.
+            glance_at: Looks at what the batch holds; not asked where nothing is watched.
         """
         span = current_span()
         with self._lock:
@@ -134,7 +139,10 @@ class RunObserver:
             if getattr(wrapper, "usage", None) is not None:
                 watch = self._watch(wrapper)
             self._link(watch, scope, session_id)
-            seen = Sighting(watch, scope, glance, wrapper).of_batch()
+            if watch is None and scope is None:
+                seen = Seen()
+            else:
+                seen = Sighting(watch, scope, glance_at(), wrapper).of_batch()
             trace_id, seen.workflow_name, seen.group_id = current_trace()
             seen.trace_id = trace_id
             if trace_id is None and scope is not None:

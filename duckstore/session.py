@@ -197,7 +197,8 @@ class DuckDBSession(SessionBranches):
         if acknowledged is None:
             await finish(partial(self._run, command, claim))
         else:
-            acknowledged.add_done_callback(partial(_settle, command, claim))
+            if claim.is_to_settle:
+                acknowledged.add_done_callback(partial(_settle, command, claim))
             await to_the_end(acknowledged)
 
     def _run(self, command: Command, claim: Claim) -> None:

@@ -100,6 +100,16 @@ class _Live:
         return error if id(error) != self.handled else None
 
 
+@dataclass(slots=True, eq=False)
+class _Trace:
+    """A trace at work."""
+
+    scope: Scope
+    """What is in no task of the runner."""
+    span_ids: set[str] = field(default_factory=set)
+    """Of its live spans."""
+
+
 class SpanLog:
     """The scopes of the traces at work. Not thread-safe: its observer has a lock.
 
@@ -110,7 +120,7 @@ class SpanLog:
     def __init__(self, when_ended: Callable[[Scope, SeenOutcome], None]) -> None:
         self._when_ended = when_ended
         self._live: dict[str, _Live] = {}
-        self._traces: dict[str, tuple[Scope, str | None, str | None]] = {}
+        self._traces: dict[str, _Trace] = {}
 
     # What tracing tells ----------------------------------------------------------------------
 
@@ -119,18 +129,13 @@ class SpanLog:
         name, group_id = getattr(trace, "name", None), getattr(trace, "group_id", None)
         if trace.trace_id not in self._traces:
             scope = Scope(trace.trace_id, False, False, name, group_id)
-            self._traces[trace.trace_id] = (scope, name, group_id)
+            self._traces[trace.trace_id] = _Trace(scope)
 
     def end_trace(self, trace: Any) -> None:
         """A trace has ended: what is still going on in it is of no use to anybody."""
-        if self._traces.pop(trace.trace_id, None) is not None:
-            gone = [
-                span_id
-                for span_id, live in self._live.items()
-                if live.scope.trace_id == trace.trace_id
-            ]
-            for span_id in gone:
-                del self._live[span_id]
+        ended = self._traces.pop(trace.trace_id, None)
+        for span_id in ended.span_ids if ended is not None else ():
+            self._live.pop(span_id, None)
 
     def begin(self, span: Any) -> None:
         """A span has begun."""
@@ -138,11 +143,13 @@ class SpanLog:
             return
         parent = self._live.get(span.parent_id) if span.parent_id else None
         data, kind = span.span_data, span.span_data.type
-        scope = parent.scope if parent is not None else self._trace(span.trace_id)[0]
+        around = self._trace(span.trace_id)
+        around.span_ids.add(span.span_id)
+        scope = parent.scope if parent is not None else around.scope
         agent_name = parent.agent_name if parent is not None else None
         enclosing = parent.enclosing if parent is not None else None
         if kind == "task" or (kind == "agent" and parent is not None and parent.tool is not None):
-            scope = self._new_scope(span.trace_id, enclosing, kind == "task")
+            scope = self._new_scope(around.scope, enclosing, kind == "task")
             enclosing = None
         if kind in ("agent", "turn"):
             agent_name = data.name if kind == "agent" else data.agent_name
@@ -159,6 +166,7 @@ class SpanLog:
         live = self._live.pop(span.span_id, None)
         if live is None:
             return
+        self._trace(span.trace_id).span_ids.discard(span.span_id)
         match span.span_data.type:
             case "generation" | "response":
                 live.scope.models.append(_response(span, live))
@@ -174,13 +182,13 @@ class SpanLog:
             case _:
                 return
 
-    def _trace(self, trace_id: str) -> tuple[Scope, str | None, str | None]:
-        """A trace's own scope: a run can be resumed in a trace that ended before."""
-        return self._traces.get(trace_id) or (Scope(trace_id, False), None, None)
+    def _trace(self, trace_id: str) -> _Trace:
+        """A trace: a run can be resumed in one that ended before, which is not kept."""
+        return self._traces.get(trace_id) or _Trace(Scope(trace_id, False))
 
-    def _new_scope(self, trace_id: str, enclosing: ToolSpan | None, is_task: bool) -> Scope:
-        _, name, group_id = self._trace(trace_id)
-        scope = Scope(trace_id, is_task, enclosing is not None, name, group_id)
+    def _new_scope(self, around: Scope, enclosing: ToolSpan | None, is_task: bool) -> Scope:
+        names = (around.workflow_name, around.group_id)
+        scope = Scope(around.trace_id, is_task, enclosing is not None, *names)
         if enclosing is not None:
             enclosing.scopes.append(scope)
         return scope

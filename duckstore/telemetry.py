@@ -8,7 +8,7 @@ microseconds since 1970, UTC. What nobody told is None and is NULL in the store:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from duckstore.usage import Usage
@@ -222,7 +222,7 @@ def _known(thing: Any) -> dict[str, Any]:
 
 
 def _made(kind: type[_T], values: Any) -> _T:
-    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    names = kind.__slots__  # type: ignore[attr-defined]
     return kind(**{name: value for name, value in values.items() if name in names})
 
 

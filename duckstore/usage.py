@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import add
 from typing import Any
 
-__all__ = ["Usage", "entries_of"]
+__all__ = ["Usage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +70,25 @@ class Usage:
     @property
     def counts(self) -> list[int]:
         """The counts in order."""
-        return [getattr(self, name) for name in self.__slots__]
+        return [
+            self.request_count,
+            self.input_tokens,
+            self.output_tokens,
+            self.cache_read_input_tokens,
+            self.cache_write_input_tokens,
+            self.reasoning_output_tokens,
+            self.total_tokens,
+        ]
 
     def __add__(self, more: Usage) -> Usage:
-        return Usage(*(a + b for a, b in zip(self.counts, more.counts, strict=True)))
+        return Usage(*map(add, self.counts, more.counts))
 
     def since(self, earlier: Usage) -> Usage:
         """What was added after `earlier`; no count is below 0."""
-        pairs = zip(self.counts, earlier.counts, strict=True)
-        return Usage(*(max(now - then, 0) for now, then in pairs))
+        now, then = self.counts, earlier.counts
+        if now == then:
+            return Usage()
+        return Usage(*[max(a - b, 0) for a, b in zip(now, then, strict=True)])
 
     def has_tokens_of(self, other: Usage) -> bool:
         """Whether the tokens are the same, however many requests they took."""
@@ -85,12 +96,6 @@ class Usage:
 
     def __bool__(self) -> bool:
         return any(self.counts)
-
-
-def entries_of(usage: Any) -> list[Usage]:
-    """What each model call used, as the SDK notes it beside a run's total, in order."""
-    entries = getattr(usage, "request_usage_entries", None) or ()
-    return [Usage.of(entry, request_count=1) for entry in entries]
 
 
 def _item(holder: Any, name: str) -> int:
