@@ -26,6 +26,7 @@ from tests.benchmarks.stores import (
     OWNER,
     RELAXED,
     SQLITE,
+    UNWATCHED,
     SQLiteContender,
 )
 from tests.samples import run
@@ -176,6 +177,23 @@ def test_every_row_of_branches_is_there(report: Report) -> None:
             wanted += [(f"{kind}, {size} {what}", names) for size in sizes]
             wanted.append((f"{kind}, {most} {what} beside {least}", {DUCKSTORE, FEWEST}))
     assert cases(report, "branches") == wanted
+
+
+def test_every_row_of_watching_is_there(report: Report) -> None:
+    kinds = ("hooks", "tracing", "hooks and tracing")
+    callbacks = ("llm_start", "llm_end", "tool_start", "tool_end", "span_start", "span_end")
+    assert cases(report, "watching") == [
+        *(
+            (f"a run with {kind}, {count} events", {DUCKSTORE, UNWATCHED})
+            for kind, count in zip(kinds, (14, 24, 38), strict=True)
+        ),
+        *(
+            (f"an event of {kind}{where}", {DUCKSTORE})
+            for kind in kinds
+            for where in ("", ", on the processor")
+        ),
+        *((f"inside on_{callback}", {DUCKSTORE}) for callback in callbacks),
+    ]
 
 
 def test_the_soak_is_for_itself() -> None:

@@ -32,6 +32,7 @@ from tests.benchmarks.report import Report
 from tests.benchmarks.scale import QUICK, Scale
 from tests.benchmarks.soak import measure_soak
 from tests.benchmarks.startup import measure_startup
+from tests.benchmarks.watching import measure_watching
 
 __all__ = ["ALL", "PARTS", "main", "run"]
 
@@ -49,6 +50,7 @@ MEASURES = {
     "growth": measure_growth,
     "memory": measure_memory,
     "branches": measure_branches,
+    "watching": measure_watching,
     "soak": measure_soak,
 }
 ALL = tuple(MEASURES)

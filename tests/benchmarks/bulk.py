@@ -25,12 +25,14 @@ import duckstore
 from duckstore.batch import Entry
 from duckstore.branch import Stretch
 from duckstore.encoding import encode_batch
+from duckstore.observations import response_row
 from duckstore.operations import new_items
 from duckstore.restore import last_id
 from duckstore.schema import TABLES
 from duckstore.stored import StoredSessions
-from duckstore.telemetry import ResponseFacts, Usage
+from duckstore.telemetry import Seen, SeenResponse
 from duckstore.tree import SessionState
+from duckstore.usage import Usage
 from tests.benchmarks.conversations import Add, Edit, Fork, Item, Step
 
 __all__ = ["FILLS", "duckstore_rows", "fill_advanced", "fill_duckstore", "fill_sqlite"]
@@ -94,16 +96,19 @@ class _Writer:
     def _add(self, state: SessionState, new: list[Item], next_id: Callable[[], int]) -> None:
         state.create(next_id, self.now)
         usage = Usage(1, 900 + 40 * len(state.path), 60 * len(new), 512, 0, 0, 1000)
-        facts = ResponseFacts(agent_name="assistant", usage=usage, model="model", is_live=True)
+        seen = SeenResponse(usage=usage, model="model")
         responses = state.append(
             new_items(encode_batch(new)),
             next_id,
             self.now,
-            agent_names=facts.agent_name,
+            agent_names="assistant",
             is_live=True,
         )
         if responses:
-            state.rows["response_rows"].append(facts.row(responses[-1], state.session_key))
+            response_id, run_id = responses[-1]
+            key = state.session_key
+            row = response_row(seen, response_id, key, response_id, run_id, Seen())
+            state.rows["response_rows"].append(row)
 
     def _pop(self, state: SessionState, times: int, next_id: Callable[[], int]) -> None:
         for _ in range(times):

@@ -121,6 +121,14 @@ GOALS = (
          _OWN_SMALLEST, 1.5),
     Goal("the same in a session of 10,000 branches, beside 10", "at most 1.5 times", "branches",
          r"read 20 of one, [\d,]+ branches beside .*", _OWN_SMALLEST, 1.5),
+    Goal("what hooks, tracing, both add to an agent's run, an event", "below 50 µs", "watching",
+         "an event of [a-z ]+", _own, 50, "µs"),
+    Goal("the same, on the processor", "below 50 µs", "watching",
+         "an event of .*, on the processor", _own, 50, "µs"),
+    Goal("the time inside a hook: a model call begins, ends; a tool call begins, ends",
+         "below 50 µs", "watching", "inside on_(llm|tool)_.*", _own, 50, "µs"),
+    Goal("the time inside tracing: a span begins, ends", "below 50 µs", "watching",
+         "inside on_span_.*", _own, 50, "µs"),
 )  # fmt: skip
 SMALL = 50_000
 """Items beside which a cold read must be as good as beside the most."""

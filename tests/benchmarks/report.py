@@ -16,12 +16,19 @@ from tests.benchmarks.stores import (
     OWNER,
     RELAXED,
     SQLITE,
+    UNWATCHED,
 )
 
 __all__ = ["RATE", "Report", "Row"]
 
 REFERENCES = (SQLITE, ADVANCED, APPENDER, FILE)
-OTHERS = {OWNER: "owner", RELAXED: "relaxed", MIDDLE: "middle third", FEWEST: "smallest"}
+OTHERS = {
+    OWNER: "owner",
+    RELAXED: "relaxed",
+    MIDDLE: "middle third",
+    FEWEST: "smallest",
+    UNWATCHED: "unwatched",
+}
 """References of a few rows, which share one column: what the cell says."""
 RATE = "/s"
 """The unit of which more is better."""

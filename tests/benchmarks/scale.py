@@ -45,6 +45,10 @@ class Scale:
     """Items of the sessions in which branches are opened and read."""
     branch_counts: tuple[int, ...] = (10, 1_000, 10_000)
     """Branches of the sessions in which one is read."""
+    watched_rounds: int = 400
+    """Runs of the agent of each kind, with hooks or tracing and without."""
+    watched_turns: int = 8
+    """Turns of each, in which it calls two tools."""
     soak_seconds: float = 300
     soak_sessions: int = 50
 
@@ -68,6 +72,7 @@ QUICK = Scale(
     memory_reads=20,
     branch_items=(100, 2_000),
     branch_counts=(10, 100),
+    watched_rounds=40,
     soak_seconds=20,
 )
 SMALLEST = Scale(
@@ -90,6 +95,8 @@ SMALLEST = Scale(
     memory_reads=3,
     branch_items=(20, 60),
     branch_counts=(2, 6),
+    watched_rounds=2,
+    watched_turns=2,
     soak_seconds=2,
     soak_sessions=7,
 )

@@ -29,6 +29,7 @@ __all__ = [
     "OWNER",
     "RELAXED",
     "SQLITE",
+    "UNWATCHED",
     "AdvancedContender",
     "Contender",
     "DuckstoreContender",
@@ -48,7 +49,8 @@ OWNER = "duckstore, in the owner"
 RELAXED = "duckstore, relaxed"
 MIDDLE = "duckstore, middle third"
 FEWEST = "duckstore, smallest size"
-"""Four that duckstore is compared with itself by."""
+UNWATCHED = "duckstore, unwatched"
+"""Five that duckstore is compared with itself by."""
 
 
 class Session(Protocol):
