@@ -37,8 +37,8 @@ def merged(hooked: list[SeenResponse], traced: list[SeenResponse]) -> list[SeenR
 def paired(spans: Sequence[ToolSpan], wanted: Iterable[Call]) -> dict[str, ToolSpan]:
     """The span of each call: the one that was told its id, else that of its name and arguments.
 
-    Calls that are alike are begun in their order. A call whose name is not known, because it was
-    made in another process, has the one span that is left where just one is.
+    Calls that are alike are begun in their order. What is left belongs together where there are as
+    many calls as spans, of one tool.
     """
     pairs: dict[str, ToolSpan] = {}
     if not spans:
@@ -62,9 +62,21 @@ def paired(spans: Sequence[ToolSpan], wanted: Iterable[Call]) -> dict[str, ToolS
             if call.call_id not in pairs:
                 free = (s for s in left if s.call.call_id in (None, call.call_id))
                 take(call, [span for span in free if rule(call, span)])
-    unnamed = [call for call in rest if call.call_id not in pairs and call.tool_name is None]
-    if len(unnamed) == len(left) == 1 and left[0].call.call_id is None:
-        take(unnamed[0], left)
+    # Of shells, patches and computers tracing tells the arguments in words of its own, and of what
+    # was called in another process nobody knows the name. They are begun in their order.
+    alone = [call for call in rest if call.call_id not in pairs]
+    left = [span for span in left if span.call.call_id is None]
+    for name in {span.call.tool_name for span in left}:
+        of_name = [span for span in left if span.call.tool_name == name]
+        calls = [call for call in alone if _is_named(of_name[0], call)]
+        if len(calls) == len(of_name):
+            for call, span in zip(calls, of_name, strict=True):
+                pairs[call.call_id] = span
+                left.remove(span)
+    alone = [call for call in alone if call.call_id not in pairs]
+    is_one_kind = len({span.call.tool_name for span in left}) == 1
+    if len(alone) == len(left) and is_one_kind and len({c.tool_name for c in alone}) == 1:
+        pairs |= {call.call_id: span for call, span in zip(alone, left, strict=True)}
     return pairs
 
 

@@ -19,11 +19,22 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from agents import Agent, RunContextWrapper, Runner, Usage
+from agents import (
+    Agent,
+    RunContextWrapper,
+    Runner,
+    ShellCallOutcome,
+    ShellCommandOutput,
+    ShellResult,
+    ShellTool,
+    Usage,
+)
 from agents.testing import assistant_message, function_call
 from agents.tracing import trace
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.responses import ResponseFunctionShellToolCall
+from openai.types.responses.response_function_shell_tool_call import Action as ShellAction
 
 import duckstore
 from duckstore import errors
@@ -151,6 +162,45 @@ def test_a_client_process_tells_the_same(client: duckstore.Store) -> None:
         ("trace", True)
     ]
     assert client.check() == []
+
+
+# Tools of other kinds ---------------------------------------------------------------------------
+
+
+async def failing_shell(request: Any) -> ShellResult:
+    await asyncio.sleep(0.01)
+    outcome = ShellCallOutcome(type="exit", exit_code=3)
+    return ShellResult(output=[ShellCommandOutput(stdout="", outcome=outcome)])
+
+
+@pytest.mark.parametrize("way", ["processor", "both"])
+def test_shell_calls_are_timed_and_their_exit_code_counts(store: duckstore.Store, way: str) -> None:
+    """Tracing has their arguments in other words, and sees no failure where a command fails."""
+    calls = [
+        ResponseFunctionShellToolCall(
+            id=f"item_{number}",
+            call_id=f"call_{number}",
+            action=ShellAction(commands=[command]),
+            status="completed",
+            type="shell_call",
+        )
+        for number, command in enumerate(["ls", "pwd"])
+    ]
+    for watched in watch(store, way, False):
+        desk = named(
+            "Desk",
+            step(1, *calls, function_call("weather", {"city": "Oslo"}, call_id="w")),
+            step(2, assistant_message("Done.")),
+            tools=[ShellTool(executor=failing_shell), weather],
+        )
+        run(watched.go(desk, "hello"))
+    assert rows(
+        store,
+        "select call_id, status, status_source, error, duration_seconds between 0.01 and 1,"
+        " position is not null from tool_calls where tool_name = 'shell' order by id",
+    ) == [(f"call_{n}", "error", "item", "exit code 3", True, True) for n in (0, 1)]
+    assert rows(store, "select count(*) from tool_calls") == [(3,)]
+    assert store.check() == []
 
 
 # Sessions behind others -------------------------------------------------------------------------
