@@ -55,6 +55,8 @@ class Scope:
     error: str | None = None
     was_guarded: bool = False
     """Whether a guardrail stopped it."""
+    is_redacted: bool = False
+    """Whether its run is not to tell what was said, which its error can hold."""
     had_max_turns: bool = False
     """Whether it had taken as many turns as it may."""
     batch: tuple[int, int] | None = None
@@ -176,6 +178,7 @@ class SpanLog:
                 _guardrail(span, live)
             case "agent" if span.error is not None:
                 live.scope.error = _error_text(span.error)
+                live.scope.is_redacted = _is_redacted(span.error)
                 live.scope.had_max_turns = "max_turns" in (span.error.get("data") or ())
             case "task":
                 self._when_ended(live.scope, _outcome(span, live))
@@ -226,6 +229,8 @@ def _outcome(span: Any, live: _Live) -> SeenOutcome:
     if kind is None and scope.had_max_turns:  # a streamed run raises it later, where it is read
         kind = "MaxTurnsExceeded"
     text = str(error) if error is not None and str(error) else scope.error
+    if scope.is_redacted:
+        text = None
     outcome = "completed"
     if kind == "MaxTurnsExceeded":
         outcome = "max_turns"
@@ -300,12 +305,19 @@ def _error(span: Any, raised: BaseException | None) -> tuple[str | None, str | N
     # A stream that is read no further is closed: that is nothing that went wrong.
     if raised is None or isinstance(raised, GeneratorExit):
         return _named_type(span.error), text
-    return type(raised).__name__, text or str(raised) or None
+    if text is None and not _is_redacted(span.error):
+        text = str(raised) or None
+    return type(raised).__name__, text
 
 
 def _named_type(error: Any) -> str | None:
     data = error.get("data") if isinstance(error, dict) else None
     return _string(data.get("name")) if isinstance(data, dict) else None
+
+
+def _is_redacted(error: Any) -> bool:
+    """Whether the SDK has taken the words out of an error."""
+    return isinstance(error, dict) and REDACTED in str(error.get("data"))
 
 
 def _error_text(error: Any) -> str | None:

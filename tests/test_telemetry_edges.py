@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -46,7 +47,7 @@ from tests.runs import QUIET, calling, go, plain, rows, step, weather
 from tests.samples import assistant, call, output, run, user
 from tests.test_advanced import Through
 from tests.test_runner import counts_of
-from tests.test_telemetry import after
+from tests.test_telemetry import after, fatal
 from tests.watching import Ended, named, stored_counts, watch
 
 # After the fact ---------------------------------------------------------------------------------
@@ -260,6 +261,35 @@ def test_runs_whose_sessions_are_elsewhere_leave_nothing(store: duckstore.Store)
         assert not observer._ledgers
         assert not observer.spans._live
     assert rows(store, "select count(*) from sessions") == [(0,)]
+
+
+def test_a_run_that_is_not_to_tell_what_was_said(store: duckstore.Store) -> None:
+    """Calls are known by name and order, errors by their type alone."""
+    for watched in watch(store, "processor", False):
+        watched.config = replace(watched.config, trace_include_sensitive_data=False)
+        desk = named(
+            "Desk",
+            step(
+                1,
+                function_call("weather", {"city": "Oslo"}, call_id="a"),
+                function_call("weather", {"city": "Rome"}, call_id="b"),
+            ),
+            step(2, function_call("fatal", "{}", call_id="c")),
+            tools=[weather, fatal],
+        )
+        run(watched.go(desk, "hello"))
+    assert rows(
+        store,
+        "select tool_name, call_id, status, status_source, error_type, error from tool_calls"
+        " order by id",
+    ) == [
+        ("weather", "a", "ok", "trace", None, None),
+        ("weather", "b", "ok", "trace", None, None),
+        ("fatal", None, "error", "trace", "KeyError", None),
+    ]
+    assert rows(store, "select outcome, error_type, error from runs") == [
+        ("error", "UserError", None)
+    ]
 
 
 # What can go wrong ------------------------------------------------------------------------------
