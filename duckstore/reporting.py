@@ -52,11 +52,11 @@ class Reporter:
 
     def flush(self) -> None:
         """Wait until everything that was reported so far is stored."""
-        thread = self._thread
-        if thread is None or thread is threading.current_thread() or not thread.is_alive():
-            return
         done = threading.Event()
-        self._observer.reports.put(done)
+        with self._lock:  # so that the thread does not end before it has seen it
+            if self._thread is None or self._thread is threading.current_thread():
+                return
+            self._observer.reports.put(done)
         done.wait()
 
     def close(self) -> None:
