@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from agents import (
     ShellTool,
     Usage,
 )
-from agents.testing import assistant_message, function_call
+from agents.testing import ModelStep, assistant_message, function_call
 from agents.tracing import trace
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,6 +164,81 @@ def test_a_client_process_tells_the_same(client: duckstore.Store) -> None:
         ("trace", True)
     ]
     assert client.check() == []
+
+
+# Agents at once ---------------------------------------------------------------------------------
+
+
+def dawdling(number: int, seconds: float, *output: Any) -> ModelStep:
+    """A model call that takes its time."""
+
+    async def answer(call: Any) -> ModelStep:
+        await asyncio.sleep(seconds)
+        return step(number, *output)
+
+    return ModelStep.respond(answer)
+
+
+@pytest.mark.parametrize("way", ["hooks", "processor", "both"])
+def test_agents_that_are_tools_at_once(store: duckstore.Store, way: str) -> None:
+    """Each has its own tokens and tools, whoever of them is done first, at every depth."""
+    dice = random.Random(1)
+    for watched in watch(store, way, False):
+
+        def asking(name: str, number: int, *deeper: Any, watched: Any = watched) -> Any:
+            calls = [
+                function_call("weather", {"city": name}, call_id=f"w{number}"),
+                *(
+                    function_call(tool.name, {"input": "?"}, call_id=f"d{number}")
+                    for tool in deeper
+                ),
+            ]
+            agent = named(
+                name,
+                dawdling(number, dice.random() / 50, *calls),
+                dawdling(10 * number, dice.random() / 50, assistant_message("Yes.")),
+                tools=[weather, *deeper],
+            )
+            return agent.as_tool(
+                f"ask_{name.lower()}", "Asks", hooks=watched.hooks, run_config=watched.config
+            )
+
+        deepest = asking("Deep", 7)
+        tools = [asking("One", 3), asking("Two", 4, deepest), asking("Three", 5)]
+        desk = named(
+            "Desk",
+            step(
+                1,
+                *(function_call(tool.name, {"input": "?"}, call_id=tool.name) for tool in tools),
+            ),
+            step(2, assistant_message("Done.")),
+            tools=tools,
+        )
+        ended = run(watched.go(desk, "hello"))
+    assert stored_counts(store) == ended.counts
+    assert rows(
+        store,
+        "select agent_name, list_sort(list(total_tokens)) from responses group by all order by all",
+    ) == [
+        ("Deep", [7700, 77000]),
+        ("Desk", [1100, 2200]),
+        ("One", [3300, 33000]),
+        ("Three", [5500, 55000]),
+        ("Two", [4400, 44000]),
+    ]
+    assert rows(
+        store,
+        "select calls.tool_name, list_sort(list(inner_calls.tool_name)), any_value("
+        " inner_calls.agent_name), any_value(calls.response_count) from tool_calls as calls"
+        " inner join tool_calls as inner_calls on inner_calls.parent_tool_call_id = calls.id"
+        " group by calls.tool_name order by calls.tool_name",
+    ) == [
+        ("ask_deep", ["weather"], "Deep", 2),
+        ("ask_one", ["weather"], "One", 2),
+        ("ask_three", ["weather"], "Three", 2),
+        ("ask_two", ["ask_deep", "weather"], "Two", 2),
+    ]
+    assert store.check() == []
 
 
 # Tools of other kinds ---------------------------------------------------------------------------
