@@ -186,7 +186,7 @@ def test_what_hooks_and_tracing_add(watched: Watched) -> None:
     keeps_its_promises(watched, ended)
 
 
-@watched_ways()
+@watched_ways("nothing", "hooks", "both")
 def test_tools_that_fail(watched: Watched) -> None:
     """A failure is known from tracing, however it was put to the model; else from the words."""
     desk = named(
@@ -220,7 +220,7 @@ def test_tools_that_fail(watched: Watched) -> None:
     keeps_its_promises(watched, ended)
 
 
-@watched_ways()
+@watched_ways("nothing", "hooks", "both")
 def test_a_tool_that_ends_the_run(watched: Watched) -> None:
     """Its call is there though the SDK stores no item of it, and the run has its error."""
     desk = named("Desk", step(1, function_call("fatal", "{}", call_id="a")), tools=[fatal])
@@ -291,7 +291,7 @@ def test_a_guardrail_that_trips(watched: Watched, name: str) -> None:
         assert rows(store, "select status from runs") == [("unanswered",)]
 
 
-@watched_ways()
+@watched_ways("nothing", "hooks", "both")
 def test_as_many_turns_as_may_be(watched: Watched) -> None:
     """A run that is stopped has what it did, and says why it stopped where tracing tells."""
     desk = named(
@@ -308,7 +308,7 @@ def test_as_many_turns_as_may_be(watched: Watched) -> None:
     keeps_its_promises(watched, ended)
 
 
-@watched_ways()
+@watched_ways("nothing", "hooks", "both")
 def test_a_run_that_is_cancelled(watched: Watched) -> None:
     """What its model used is counted, and its tool did not end."""
     desk = named("Desk", step(1, function_call("endless", "{}", call_id="a")), tools=[endless])
@@ -435,7 +435,7 @@ def approving() -> Any:
     )
 
 
-@watched_ways("nothing", "hooks", "both")
+@watched_ways("nothing-run", "hooks-streamed", "both-run")
 def test_approvals_are_given_in_another_process(watched: Watched, path: Path) -> None:
     """One call is granted and one refused: when it was asked and how long it took is known."""
     agent = approving()

@@ -102,17 +102,16 @@ WAYS = {
 
 
 def watched_ways(*ways: str) -> Any:
-    """Runs a test with each of these ways, or all; streamed and not."""
-    names = ways or tuple(WAYS)
-    return pytest.mark.parametrize(
-        "watched",
-        [
-            pytest.param((name, streamed), id=f"{name}-{'streamed' if streamed else 'run'}")
-            for name in names
-            for streamed in (False, True)
-        ],
-        indirect=True,
-    )
+    """Runs a test with each of these ways, or all: streamed and not, or as `WAY-run` says."""
+    cases = []
+    for way in ways or WAYS:
+        name, _, kind = way.partition("-")
+        cases += [
+            pytest.param((name, each == "streamed"), id=f"{name}-{each}")
+            for each in ("run", "streamed")
+            if kind in ("", each)
+        ]
+    return pytest.mark.parametrize("watched", cases, indirect=True)
 
 
 def watch(store: duckstore.Store, way: str, streamed: bool) -> Iterator[Watched]:
