@@ -311,7 +311,7 @@ def test_random_use_gives_what_the_sdk_gives() -> None:
     run_state_machine_as_test(
         Advanced,
         settings=settings(
-            max_examples=6,
+            max_examples=4,
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -41,33 +41,41 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return run(run_benchmarks(tmp_path_factory.mktemp("benchmarks"), SMALLEST, ALL))
 
 
+@pytest.fixture(scope="module")
+def some_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """The parts that one process does alone, in a moment."""
+    parts = ("add", "get", "pop", "turn", "durability", "branches", "watching")
+    return run(run_benchmarks(tmp_path_factory.mktemp("some"), SMALLEST, parts))
+
+
 def cases(report: Report, part: str) -> list[tuple[str, set[str]]]:
     """The cases of a part, and which stores each was measured of."""
     return [(row.case.split(" (")[0], set(row.samples)) for row in report.rows if row.part == part]
 
 
-def test_every_row_of_single_operations_is_there(report: Report) -> None:
-    assert cases(report, "add") == [
+def test_every_row_of_single_operations_is_there(some_report: Report) -> None:
+    assert cases(some_report, "add") == [
         (size, ALL_SESSIONS | {APPENDER, FILE})
         for size in ("1 item", "4 items", "16 items", "64 items")
     ]
-    assert cases(report, "get") == [
+    assert cases(some_report, "get") == [
         (f"{size} items, {heat}, {place}", ALL_SESSIONS)
         for place in ("alone", "beside 20")
         for size in (10, 100, 1000)
         for heat in ("warm", "cold")
     ]
-    assert cases(report, "pop") == [
+    assert cases(some_report, "pop") == [
         ("pop, 100 items", ALL_SESSIONS),
         ("pop + add, 100 items", ALL_SESSIONS),
     ]
-    assert cases(report, "turn") == [("get 100, add 1, add 3", ALL_SESSIONS)]
-    assert cases(report, "durability") == [
+    assert cases(some_report, "turn") == [("get 100, add 1, add 3", ALL_SESSIONS)]
+    assert cases(some_report, "durability") == [
         ("add 1, full", {DUCKSTORE, SQLITE, RELAXED}),
         ("add 16, full", {DUCKSTORE, SQLITE, RELAXED}),
     ]
 
 
+@pytest.mark.slow
 def test_every_row_of_many_at_once_is_there(report: Report) -> None:
     found = cases(report, "many")
     for count, size in ((16, 48), (50, 50)):
@@ -91,6 +99,7 @@ def test_every_row_of_many_at_once_is_there(report: Report) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_every_row_of_large_files_is_there(report: Report) -> None:
     assert cases(report, "query") == [
         ("turn_pairs", ALL_SESSIONS),
@@ -130,6 +139,7 @@ def test_every_row_of_large_files_is_there(report: Report) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_every_row_of_memory_and_soak_is_there(report: Report) -> None:
     found = [
         (case.split(" MB", 1)[-1].strip(", "), names) for case, names in cases(report, "memory")
@@ -150,7 +160,7 @@ def test_every_row_of_memory_and_soak_is_there(report: Report) -> None:
     ]
 
 
-def test_every_row_of_branches_is_there(report: Report) -> None:
+def test_every_row_of_branches_is_there(some_report: Report) -> None:
     own, two = {DUCKSTORE}, {DUCKSTORE, ADVANCED}
     wanted = []
     for what, sizes, kinds in (
@@ -176,13 +186,13 @@ def test_every_row_of_branches_is_there(report: Report) -> None:
         for kind, names in kinds.items():
             wanted += [(f"{kind}, {size} {what}", names) for size in sizes]
             wanted.append((f"{kind}, {most} {what} beside {least}", {DUCKSTORE, FEWEST}))
-    assert cases(report, "branches") == wanted
+    assert cases(some_report, "branches") == wanted
 
 
-def test_every_row_of_watching_is_there(report: Report) -> None:
+def test_every_row_of_watching_is_there(some_report: Report) -> None:
     kinds = ("hooks", "tracing", "hooks and tracing")
     callbacks = ("llm_start", "llm_end", "tool_start", "tool_end", "span_start", "span_end")
-    assert cases(report, "watching") == [
+    assert cases(some_report, "watching") == [
         *(
             (f"a run with {kind}, {count} events", {DUCKSTORE, UNWATCHED})
             for kind, count in zip(kinds, (14, 24, 38), strict=True)
@@ -200,6 +210,7 @@ def test_the_soak_is_for_itself() -> None:
     assert set(ALL) - set(PARTS) == {"soak"}
 
 
+@pytest.mark.slow
 def test_every_store_was_measured_in_every_round(report: Report) -> None:
     for row in report.rows:
         if row.part in ("add", "get", "pop", "turn", "durability", "branches"):
@@ -207,6 +218,7 @@ def test_every_store_was_measured_in_every_round(report: Report) -> None:
         assert all(row.samples.values()), row
 
 
+@pytest.mark.slow
 def test_the_table_shows_each_case_with_its_ratios(report: Report) -> None:
     text = report.text()
     assert all(row.case in text for row in report.rows)
@@ -223,12 +235,14 @@ def test_many_samples_have_a_percentile_of_999_and_rates_a_low_one() -> None:
     assert Row("file", "file", {DUCKSTORE: [3.0]}, "MB").points(DUCKSTORE) == (3,)
 
 
+@pytest.mark.slow
 def test_the_json_holds_what_the_table_shows(report: Report) -> None:
     rows = json.loads(report.json())["rows"]
     assert [row["case"] for row in rows] == [row.case for row in report.rows]
     assert set(rows[0]["ratio"]) == {SQLITE, ADVANCED, APPENDER, FILE}
 
 
+@pytest.mark.slow
 def test_the_table_for_the_readme_has_every_goal(report: Report) -> None:
     head, line, *lines = markdown(report).split("\n\n")[0].splitlines()
     assert head.split(" | ") == ["| work", "goal", "measured", "met |"]

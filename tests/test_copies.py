@@ -122,6 +122,7 @@ def test_compaction_takes_the_bytes_of_what_was_purged(path: Path) -> None:
         assert store.check() == []
 
 
+@pytest.mark.slow
 def test_space_of_deleted_rows_is_used_again(path: Path) -> None:
     """A store that is filled and purged again and again does not grow."""
     with duckstore.open(path) as store:

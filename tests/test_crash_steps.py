@@ -217,6 +217,7 @@ def test_a_writer_killed_at_any_time_of_a_step_loses_nothing_acknowledged(
         verify(path, seed, count)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "step",
     [

@@ -147,6 +147,7 @@ def test_many_deletions_share_one_rewriting_in_the_background(
     assert names_with(path, MARK) == []
 
 
+@pytest.mark.slow
 def test_a_question_at_work_puts_the_rewriting_off(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,6 +233,7 @@ store.compact()
     assert near.exists()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_written_anew_is_tried_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
