@@ -4,12 +4,19 @@
     --
     -- One row per ... . Caveats.
     --
+    -- read: How to read the figures.
+    --
+    -- act: What to do about them.
+    --
+    -- scope: session
+    --
     -- param name: type = default
     --     What it does.
 
     select ... where $name ...
 
-The file's stem is the query's name. The header is checked against what DuckDB says of the
+The scope is `session` where the rows of all sessions are those of each session put together, and
+`store` where they are not, as with a count over all. The file's stem is the query's name. The header is checked against what DuckDB says of the
 statement (`check`), so that it cannot drift from the SQL. Values are bound by DuckDB, never
 pasted into the text.
 """
@@ -44,6 +51,7 @@ __all__ = [
 ]
 
 _NAME = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
+SCOPES = ("session", "store")
 _PARAM = re.compile(r"param (\w+): (\w+)(?: = (.+))?")
 
 
@@ -55,6 +63,12 @@ class Query:
     topic: str
     title: str
     description: str
+    reading: str
+    """How to read the figures; empty where the file does not say."""
+    action: str
+    """What to do about them; empty where the file does not say."""
+    scope: str
+    """`session` or `store`."""
     parameters: tuple[Parameter, ...]
     sql: str = field(repr=False)
     path: Path = field(repr=False)
@@ -124,7 +138,7 @@ def parse(path: Path) -> Query:
         raise errors.QueryFileError(f"{path}: line 1 is the title, a sentence with a full stop")
     if len(paragraphs) < 2 or not paragraphs[1].startswith("One row per "):
         raise errors.QueryFileError(f"{path}: the second paragraph starts with 'One row per'")
-    description = [p for p in paragraphs[1:] if not p.startswith("param ")]
+    description = [p for p in paragraphs[1:] if not re.match(r"param |scope: |read: |act: ", p)]
     headers = [p for p in paragraphs if p.startswith("param ")]
     parameters = tuple(p for header in headers for p in _parameters(header, path))
     for name, count in Counter(p.name for p in parameters).items():
@@ -135,10 +149,26 @@ def parse(path: Path) -> Query:
         topic=path.parent.name,
         title=paragraphs[0],
         description="\n\n".join(description),
+        reading=_said(paragraphs, "read"),
+        action=_said(paragraphs, "act"),
+        scope=_scope(paragraphs, path),
         parameters=parameters,
         sql=text,
         path=path,
     )
+
+
+def _said(paragraphs: list[str], word: str) -> str:
+    """What the paragraph with that word before it says; empty where there is none."""
+    found = [p.removeprefix(f"{word}: ") for p in paragraphs if p.startswith(f"{word}: ")]
+    return " ".join(" ".join(found).split())
+
+
+def _scope(paragraphs: list[str], path: Path) -> str:
+    scope = _said(paragraphs, "scope") or "store"
+    if scope not in SCOPES:
+        raise errors.QueryFileError(f"{path}: the scope is {scope!r}: it is session or store")
+    return scope
 
 
 def _parameters(paragraph: str, path: Path) -> list[Parameter]:

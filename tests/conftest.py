@@ -11,6 +11,7 @@ import pytest
 
 import duckstore
 from tests import rich
+from tests.clock import Clock, stop_clock
 from tests.owner import Keeper
 
 
@@ -18,6 +19,12 @@ from tests.owner import Keeper
 def path(tmp_path: Path) -> Path:
     """A path for a store that is not there yet."""
     return tmp_path / "agents.duckdb"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time that stores of this process see, set by the test."""
+    return stop_clock(monkeypatch)
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_prices_of_a_file_are_set(priced: Path, file: Path) -> None:
     result = call("-d", priced, "--format", "json", "prices", "--set", file)
     assert listed(result) == [("gpt-4.1", "USD", 2.0, 8.0), ("my-model", "EUR", 3.0, 10.5)]
     assert result.stderr == "1 prices set\n"
-    rows = call("-d", priced, "query", "costs_by_model", "--format", "jsonl").stdout
+    rows = call("-d", priced, "query", "usage_by_model", "--format", "jsonl").stdout
     assert {json.loads(row)["total_cost"] for row in rows.splitlines()} == {2800, 4050}
     file.write_text(HEADER)
     result = call("-d", priced, "--format", "json", "prices", "--set", file)

@@ -96,7 +96,7 @@ def test_every_way_to_ask_finds_the_prices(store: Store, tmp_path: Path, way: st
         case "sql":
             found = store.sql("SELECT total_cost FROM Costs").item()
         case "query":
-            found = store.query("costs_by_model")["total_cost"].item()
+            found = store.query("usage_by_model")["total_cost"].item()
         case "scan":
             found = store.scan("costs").collect()["total_cost"].item()
         case "export":

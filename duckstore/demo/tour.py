@@ -90,8 +90,8 @@ def _show_questions(console: Console, store: Store) -> None:
     _show_difference(console, store)
     _print(
         console,
-        "Tokens, time and cost by agent (duckstore query agent_usage); costs in millionths of USD",
-        store.query("agent_usage"),
+        "Tokens, time and cost by agent (duckstore query usage_by_agent); costs in millionths of USD",
+        store.query("usage_by_agent"),
         [
             *("agent_name", "model", "response_count", "total_tokens"),
             *("total_seconds", "total_cost"),
@@ -99,8 +99,8 @@ def _show_questions(console: Console, store: Store) -> None:
     )
     _print(
         console,
-        "Time and cost by tool (duckstore query tool_costs): an agent can be one",
-        store.query("tool_costs"),
+        "Time and cost by tool (duckstore query cost_by_tool): an agent can be one",
+        store.query("cost_by_tool"),
         ["tool_name", "call_count", "total_seconds", "total_tokens", "total_cost"],
     )
 

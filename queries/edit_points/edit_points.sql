@@ -4,6 +4,14 @@
 -- edit changes what the user said, a regeneration answers the same words again, a fork was asked
 -- for by name; a compaction is none of them and is left out unless asked for.
 --
+-- read: Alternatives with the same item_before_id stand beside each other; rank tells their order
+-- in time, and is_current which one the conversation went on with.
+--
+-- act: Where the same question is edited again and again, the agent did not understand it: compare
+-- the wordings with `edit_text_changes` and what they led to with `edit_effects`.
+--
+-- scope: session
+--
 -- param session_id: varchar = null
 --     Only this session.
 -- param kind: varchar = null

@@ -4,6 +4,15 @@
 -- error share is that of the calls that are not pending; a call that a person refused is no error.
 -- Times are known only where something that saw the tool run recorded them, and NULL elsewhere.
 --
+-- read: Look at error_share beside call_count: a share of few calls says little. A p95 far above
+-- the p50 is a tool that is slow now and then.
+--
+-- act: Read the errors of a tool that fails often with `tool_errors`, and see with
+-- `after_tool_failure` what the agent does then. Describe a tool better, or take it away, where it
+-- is called and never helps.
+--
+-- scope: store
+--
 -- param session_id: varchar = null
 --     Only calls in this session.
 -- param since: timestamptz = null

@@ -5,6 +5,14 @@
 -- user message. A run that an edit replaced is left out unless asked for. Where an answer was
 -- regenerated, calls and tokens from before the old answer count with the run it replaced.
 --
+-- read: A NULL assistant_message is a question without an answer; status says why. Read the pairs
+-- side by side, the longest durations first, to see what the agent does all day.
+--
+-- act: Take the pairs as they are for an evaluation set. Look into a session with `duckstore show`
+-- where an answer does not fit its question.
+--
+-- scope: session
+--
 -- param session_id: varchar = null
 --     Only this session.
 -- param since: timestamptz = null

@@ -1,11 +1,19 @@
-"""The contract that every query file keeps, whatever it answers."""
+"""The contract that every query file keeps, whatever it answers.
+
+All run on one store: the rich one, and what the tests of the queries add to it. A module
+`test_NAME.py` may have a function `fill(store)`, which adds the sessions that its query needs to
+answer with more than one row, and a dict `SAMPLES`, with values of parameters that only it has.
+"""
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import duckdb
@@ -23,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(catalogue.folder().glob("*/*.sql"))
 NAMES = [path.stem for path in FILES]
 
-# A value of each parameter that some row of the rich store answers to.
+# Values of the parameters that queries share.
 SAMPLES: dict[str, list[Any]] = {
     "session_id": ["orders", "no such session", None],
     "since": [datetime(2020, 1, 1, tzinfo=UTC), "2020-01-01", None],
@@ -43,7 +51,23 @@ def rich() -> Iterator[duckstore.Store]:
         fill(store)
         for model in ("gpt-4.1", "no such model"):
             respond(store, model, [Answer(model)])
+        for name in NAMES:
+            add = getattr(tests_of(name), "fill", None)
+            if add is not None:
+                add(store)
         yield store
+
+
+@pytest.fixture(scope="module")
+def empty() -> Iterator[duckstore.Store]:
+    with duckstore.open() as store:
+        yield store
+
+
+@cache
+def tests_of(name: str) -> ModuleType:
+    """The module with the query's own tests."""
+    return importlib.import_module(f"tests.queries.test_{name}")
 
 
 @pytest.fixture(scope="module")
@@ -90,17 +114,27 @@ def test_header_agrees_with_the_statement(name: str, rich: duckstore.Store) -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_header_says_all(name: str) -> None:
+    """How to read the figures, what to do about them, and whether sessions can be put together."""
+    query = catalogue.find(name)
+    assert query.reading.endswith(".")
+    assert query.action.endswith(".")
+    assert re.search("^-- scope: (session|store)$", query.sql, re.MULTILINE)
+    assert "row_limit" in [parameter.name for parameter in query.parameters]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_row_limit_is_a_bigint(name: str) -> None:
     limits = [p for p in catalogue.find(name).parameters if p.name == "row_limit"]
     assert [(p.type, p.is_required) for p in limits] == [("bigint", False)]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_empty_store(name: str, store: duckstore.Store) -> None:
+def test_empty_store(name: str, empty: duckstore.Store) -> None:
     """On a store without sessions the columns are there and no rows."""
-    frame = store.query(name)
+    frame = empty.query(name)
     assert frame.height == 0
-    assert frame.columns == list(columns_of(store, catalogue.find(name)))
+    assert frame.columns == list(columns_of(empty, catalogue.find(name)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -143,7 +177,8 @@ def test_null_row_limit_means_all(name: str, rich: duckstore.Store) -> None:
 )
 def test_every_parameter(name: str, parameter: str, rich: duckstore.Store) -> None:
     """A parameter takes its sample values, and the query's own tests give it and expect rows."""
-    for value in SAMPLES[parameter]:
+    samples = SAMPLES | getattr(tests_of(name), "SAMPLES", {})
+    for value in samples[parameter]:
         assert rich.query(name, **{parameter: value}).columns
     tests = (Path(__file__).parent / f"test_{name}.py").read_text(encoding="utf-8")
     assert re.search(rf"\b{parameter}=", tests)

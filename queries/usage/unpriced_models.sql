@@ -3,6 +3,13 @@
 -- One row per model. A model is listed where any response has no price: nobody gave one, or only
 -- one that holds from a later day on. Responses whose model is not known are one row, with NULL.
 --
+-- read: Each row is a model whose cost is missing in every sum of costs.
+--
+-- act: Set prices with `duckstore prices --set`, from the day of first_used_at on, or update
+-- genai-prices.
+--
+-- scope: store
+--
 -- param session_id: varchar = null
 --     Only responses in this session.
 -- param since: timestamptz = null

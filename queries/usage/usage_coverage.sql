@@ -4,6 +4,14 @@
 -- much of a sum or an average is missing. What may well be absent, such as the error of a call that
 -- went well, is not listed. Relations without rows are left out.
 --
+-- read: A known_share of 1 means that sums and averages over that fact are whole. A share of 0
+-- means that nobody watched.
+--
+-- act: Give hooks to the Runner or tell its tracing to the store, as the README says, before you
+-- compare times or costs.
+--
+-- scope: store
+--
 -- param session_id: varchar = null
 --     Only rows of this session.
 -- param since: timestamptz = null

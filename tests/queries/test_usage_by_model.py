@@ -1,4 +1,4 @@
-"""costs_by_model: what the model calls cost, by model."""
+"""usage_by_model: what the model calls cost, by model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def day(text: str) -> datetime:
 
 def rows(store: Store, **parameters: Any) -> list[Row]:
     """Model, currency, number of responses and of those without a price, and cost."""
-    frame = store.query("costs_by_model", **parameters)
+    frame = store.query("usage_by_model", **parameters)
     return frame.select(
         "model", "currency", "response_count", "unpriced_count", "total_cost"
     ).rows()
@@ -44,7 +44,7 @@ def test_costs_add_up_by_model_and_currency(store: Store) -> None:
     respond(store, "two", [Answer("b", 5000, 1000)])
     store.set_prices(PRICES)
     assert rows(store) == [("b", "EUR", 1, 0, 6000), ("a", "USD", 2, 0, 2900)]
-    frame = store.query("costs_by_model").filter(model="a")
+    frame = store.query("usage_by_model").filter(model="a")
     assert frame.select("input_tokens", "cache_read_input_tokens", "output_tokens").rows() == [
         (1500, 600, 100)
     ]
@@ -64,7 +64,7 @@ def test_what_has_no_price_is_a_row_without_cost(store: Store) -> None:
         ("c", None, 2, 2, None),
         (None, None, 1, 1, None),
     ]
-    assert store.query("costs_by_model")["unpriced_share"].to_list() == [0.0, 1.0, 1.0]
+    assert store.query("usage_by_model")["unpriced_share"].to_list() == [0.0, 1.0, 1.0]
 
 
 def test_a_model_that_got_a_price_later_has_two_rows(path: Path) -> None:
@@ -91,7 +91,7 @@ def test_since_and_until(path: Path) -> None:
         assert rows(store, since="2026-02-28") == [("a", "USD", 2, 0, 10_000_000)]
         assert rows(store, until="2026-02-28") == [("a", "USD", 1, 0, 2_000_000)]
         assert rows(store, since="2026-02-28", until="2026-03-01")[0][-1] == 4_000_000
-        frame = store.query("costs_by_model", until="2026-03-01")
+        frame = store.query("usage_by_model", until="2026-03-01")
         assert frame.select("first_used_at", "last_used_at").row(0) == (
             day("2026-02-27"),
             day("2026-02-28"),

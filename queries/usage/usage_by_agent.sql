@@ -5,6 +5,14 @@
 -- model calls and known only where something timed them; costs are in millionths of the currency.
 -- Model calls that failed count as errors and used nothing.
 --
+-- read: Compare total_tokens and total_cost with response_count: an agent with many tokens a
+-- response carries a long context. A row without an agent is usage whose agent nobody told.
+--
+-- act: Shorten the instructions or the tools of the agent that leads the list, or give it a
+-- smaller model, and look again.
+--
+-- scope: store
+--
 -- param session_id: varchar = null
 --     Only responses in this session.
 -- param since: timestamptz = null

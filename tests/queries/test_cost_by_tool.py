@@ -1,4 +1,4 @@
-"""tool_costs: what each tool cost and how long it took."""
+"""cost_by_tool: what each tool cost and how long it took."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 
 from duckstore import Store
 from duckstore.telemetry import Seen, SeenCall
-from tests.queries.test_agent_usage import fill, used
+from tests.queries.test_usage_by_agent import fill, used
 from tests.samples import call, output, user
 
 
 def rows(store: Store, **parameters: object) -> list[tuple[object, ...]]:
     return (
-        store.query("tool_costs", **parameters)
+        store.query("cost_by_tool", **parameters)
         .select(
             "tool_name", "currency", "call_count", "total_seconds", "total_tokens", "total_cost"
         )
@@ -67,6 +67,6 @@ def test_calls_that_ran_at_once(store: Store) -> None:
             ]
         ),
     )
-    frame = store.query("tool_costs")
+    frame = store.query("cost_by_tool")
     assert frame["overlap_share"].to_list() == [pytest.approx(0.5)]
     assert frame["p50_seconds"].to_list() == [2.0]

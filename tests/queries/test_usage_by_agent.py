@@ -1,4 +1,4 @@
-"""agent_usage: what each agent used, took and cost, by model."""
+"""usage_by_agent: what each agent used, took and cost, by model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def fill(store: Store) -> None:
 
 def rows(store: Store, **parameters: object) -> list[tuple[object, ...]]:
     return (
-        store.query("agent_usage", **parameters)
+        store.query("usage_by_agent", **parameters)
         .select(
             "agent_name",
             "model",

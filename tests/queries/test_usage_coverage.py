@@ -1,4 +1,4 @@
-"""coverage: which rows have what the items do not tell."""
+"""usage_coverage: which rows have what the items do not tell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.samples import assistant, call, output, user
 
 def known(store: Store, **parameters: object) -> dict[tuple[str, str], tuple[int, int]]:
     """Of how many rows something is known."""
-    frame = store.query("coverage", **parameters)
+    frame = store.query("usage_coverage", **parameters)
     return {(row[0], row[2]): (row[1], row[3]) for row in frame.rows()}
 
 
@@ -45,10 +45,10 @@ def test_what_is_known_is_counted(store: Store) -> None:
 def test_shares(store: Store) -> None:
     """Of a relation without rows nothing is said."""
     store.conversation("s").add([user("go"), assistant("done")])
-    frame = store.query("coverage")
+    frame = store.query("usage_coverage")
     assert set(frame["relation"]) == {"responses", "runs"}
     assert set(frame["known_share"]) == {0.0}
-    assert store.query("coverage", row_limit=1).height == 1
+    assert store.query("usage_coverage", row_limit=1).height == 1
 
 
 def test_only_a_session_or_a_time(store: Store) -> None:

@@ -6,6 +6,14 @@
 -- Times are known only where something that saw the tool run recorded them. The overlap share is
 -- the part of them during which another call of the same response ran too.
 --
+-- read: A tool with a total_cost is an agent that runs as a tool. An overlap_share near 1 means
+-- that its time is hidden behind other calls, near 0 that everybody waits for it.
+--
+-- act: Give a dear tool's agent a smaller model, or fewer instructions; let slow tools be called
+-- at once.
+--
+-- scope: store
+--
 -- param session_id: varchar = null
 --     Only calls in this session.
 -- param since: timestamptz = null

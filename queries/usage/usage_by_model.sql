@@ -4,6 +4,14 @@
 -- price is known stand in rows without a currency; their costs are NULL and not 0. The unpriced
 -- share is that of the responses without a cost, which are also those whose tokens nobody told.
 --
+-- read: total_cost is the sum of the four costs beside it. Where unpriced_share is above 0, it is
+-- too low by what is not priced.
+--
+-- act: Compare the cached part of the input with `cache_hits`; set the prices that
+-- `unpriced_models` finds missing.
+--
+-- scope: store
+--
 -- param session_id: varchar = null
 --     Only responses in this session.
 -- param since: timestamptz = null
