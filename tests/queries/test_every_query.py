@@ -52,7 +52,7 @@ def rich() -> Iterator[duckstore.Store]:
         for model in ("gpt-4.1", "no such model"):
             respond(store, model, [Answer(model)])
         for name in NAMES:
-            add = getattr(tests_of(name), "fill", None)
+            add = getattr(module_of(name), "fill", None)
             if add is not None:
                 add(store)
         yield store
@@ -65,7 +65,7 @@ def empty() -> Iterator[duckstore.Store]:
 
 
 @cache
-def tests_of(name: str) -> ModuleType:
+def module_of(name: str) -> ModuleType:
     """The module with the query's own tests."""
     return importlib.import_module(f"tests.queries.test_{name}")
 
@@ -177,7 +177,7 @@ def test_null_row_limit_means_all(name: str, rich: duckstore.Store) -> None:
 )
 def test_every_parameter(name: str, parameter: str, rich: duckstore.Store) -> None:
     """A parameter takes its sample values, and the query's own tests give it and expect rows."""
-    samples = SAMPLES | getattr(tests_of(name), "SAMPLES", {})
+    samples = SAMPLES | getattr(module_of(name), "SAMPLES", {})
     for value in samples[parameter]:
         assert rich.query(name, **{parameter: value}).columns
     tests = (Path(__file__).parent / f"test_{name}.py").read_text(encoding="utf-8")
