@@ -17,12 +17,14 @@ from duckstore import errors
 from duckstore.errors import DuckstoreError
 
 if TYPE_CHECKING:
+    from duckstore.archive import Archive, open_parquet
+    from duckstore.asking import QueryInfo
     from duckstore.comparison import BranchDiff, DiffItem, DiffRow
     from duckstore.listing import SessionInfo
     from duckstore.outline import Alternative, BranchInfo, Message
     from duckstore.recovering import recover_store as recover
     from duckstore.session import DuckDBSession
-    from duckstore.store import QueryInfo, Store
+    from duckstore.store import Store
     from duckstore.store import open_store as open
     from duckstore.tracing import trace_to
 
@@ -30,6 +32,7 @@ __version__ = "0.4.0"
 
 __all__ = [
     "Alternative",
+    "Archive",
     "BranchDiff",
     "BranchInfo",
     "DiffItem",
@@ -43,11 +46,13 @@ __all__ = [
     "__version__",
     "errors",
     "open",
+    "open_parquet",
     "recover",
     "trace_to",
 ]
 
 _HOMES = {
+    "Archive": ("duckstore.archive", "Archive"),
     "Alternative": ("duckstore.outline", "Alternative"),
     "BranchDiff": ("duckstore.comparison", "BranchDiff"),
     "BranchInfo": ("duckstore.outline", "BranchInfo"),
@@ -55,10 +60,11 @@ _HOMES = {
     "DiffRow": ("duckstore.comparison", "DiffRow"),
     "DuckDBSession": ("duckstore.session", "DuckDBSession"),
     "Message": ("duckstore.outline", "Message"),
-    "QueryInfo": ("duckstore.store", "QueryInfo"),
+    "QueryInfo": ("duckstore.asking", "QueryInfo"),
     "SessionInfo": ("duckstore.listing", "SessionInfo"),
     "Store": ("duckstore.store", "Store"),
     "open": ("duckstore.store", "open_store"),
+    "open_parquet": ("duckstore.archive", "open_parquet"),
     "recover": ("duckstore.recovering", "recover_store"),
     "trace_to": ("duckstore.tracing", "trace_to"),
 }

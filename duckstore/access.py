@@ -367,6 +367,10 @@ class Access:
         """Put prices in the place of others."""
         self._task("write_prices", source, models, rows)
 
+    def install_queries(self, packed: Sequence[Mapping[str, Any]]) -> None:
+        """Make a macro of each query; see `duckstore.macros`."""
+        self._task("install_queries", packed)
+
     def _price(self, sql: str) -> None:
         """Have the prices in the store that a statement needs, where they can be had."""
         if asks_for_prices(sql) and not self.settings.read_only:

@@ -1,77 +1,58 @@
-"""The bundled queries: SQL files with a header that says what they answer and take.
+"""The catalogue: the bundled queries, and the user's own beside them or in their place.
 
-    -- Title in one line.
-    --
-    -- One row per ... . Caveats.
-    --
-    -- read: How to read the figures.
-    --
-    -- act: What to do about them.
-    --
-    -- scope: session
-    --
-    -- param name: type = default
-    --     What it does.
-
-    select ... where $name ...
-
-The scope is `session` where the rows of all sessions are those of each session put together, and
-`store` where they are not, as with a count over all. The file's stem is the query's name. The header is checked against what DuckDB says of the
-statement (`check`), so that it cannot drift from the SQL. Values are bound by DuckDB, never
-pasted into the text.
+The user's own are the `.sql` files of one folder, and of the folders in it. They are read anew
+each time, so that an edited file counts at once. One that is wrong keeps nobody from the others:
+it is named where it is asked for, and where all are listed.
 """
 
 from __future__ import annotations
 
 import difflib
-import re
-from collections import Counter
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from duckstore import errors
-from duckstore.parameters import TYPES, Parameter, default_value
+from duckstore.queryfile import Query, check, parse
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = [
-    "Parameter",
-    "Query",
-    "bind",
-    "check",
-    "columns_of",
-    "convert",
-    "find",
-    "load_all",
-    "parse",
-]
+__all__ = ["VARIABLE", "Catalogue", "bundled", "columns_of", "empty_store", "load"]
 
-_NAME = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
-SCOPES = ("session", "store")
-_PARAM = re.compile(r"param (\w+): (\w+)(?: = (.+))?")
+VARIABLE = "DUCKSTORE_QUERIES"
+"""The environment variable that names the folder of the user's own queries."""
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """One query file."""
+class Catalogue:
+    """Queries by name, in the order of topic and name."""
 
-    name: str
-    topic: str
-    title: str
-    description: str
-    reading: str
-    """How to read the figures; empty where the file does not say."""
-    action: str
-    """What to do about them; empty where the file does not say."""
-    scope: str
-    """`session` or `store`."""
-    parameters: tuple[Parameter, ...]
-    sql: str = field(repr=False)
-    path: Path = field(repr=False)
+    queries: Mapping[str, Query]
+    problems: Mapping[str, errors.QueryFileError]
+    """What is wrong with the user's files that are no queries, by their stem."""
+
+    def find(self, name: str) -> Query:
+        """The query of that name.
+
+        Raises:
+            QueryFileError: The user's file of that name is wrong.
+            UnknownQueryError: There is none; the message has the nearest names.
+        """
+        if name in self.problems:
+            raise self.problems[name]
+        if name not in self.queries:
+            names = sorted(self.queries)
+            near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.4) or names[:3]
+            raise errors.UnknownQueryError(
+                f"no query is named {name!r}; near it: {', '.join(near)}. `duckstore queries` "
+                "lists all"
+            )
+        return self.queries[name]
 
 
 def folder() -> Path:
@@ -90,8 +71,8 @@ def folder() -> Path:
 
 
 @cache
-def load_all() -> dict[str, Query]:
-    """All bundled queries by name, in the order of topic and name."""
+def bundled() -> Mapping[str, Query]:
+    """The bundled queries by name."""
     queries: dict[str, Query] = {}
     for path in sorted(folder().glob("*/*.sql")):
         query = parse(path)
@@ -101,172 +82,41 @@ def load_all() -> dict[str, Query]:
     return queries
 
 
-def find(name: str) -> Query:
-    """The query of that name.
-
-    Raises:
-        UnknownQueryError: There is none; the message has the nearest names.
-    """
-    queries = load_all()
-    if name not in queries:
-        near = difflib.get_close_matches(str(name), queries, n=3, cutoff=0.4) or sorted(queries)
-        raise errors.UnknownQueryError(
-            f"no query is named {name!r}; near it: {', '.join(near)}. `duckstore queries` lists all"
-        )
-    return queries[name]
-
-
-def parse(path: Path) -> Query:
-    """Read one query file.
-
-    Raises:
-        QueryFileError: Its header is not in the form above.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise errors.QueryFileError(f"{path} is not UTF-8: {error}") from error
-    if not _NAME.fullmatch(path.stem):
-        raise errors.QueryFileError(f"{path}: a query's name is lower case words joined by _")
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("--"):
-            break
-        lines.append(line[2:].removeprefix(" ").rstrip())
-    paragraphs = [p.strip("\n") for p in "\n".join(lines).split("\n\n")]
-    if not lines or not lines[0].endswith(".") or "\n" in paragraphs[0]:
-        raise errors.QueryFileError(f"{path}: line 1 is the title, a sentence with a full stop")
-    if len(paragraphs) < 2 or not paragraphs[1].startswith("One row per "):
-        raise errors.QueryFileError(f"{path}: the second paragraph starts with 'One row per'")
-    description = [p for p in paragraphs[1:] if not re.match(r"param |scope: |read: |act: ", p)]
-    headers = [p for p in paragraphs if p.startswith("param ")]
-    parameters = tuple(p for header in headers for p in _parameters(header, path))
-    for name, count in Counter(p.name for p in parameters).items():
-        if count > 1:
-            raise errors.QueryFileError(f"{path}: the header lists {name!r} {count} times")
-    return Query(
-        name=path.stem,
-        topic=path.parent.name,
-        title=paragraphs[0],
-        description="\n\n".join(description),
-        reading=_said(paragraphs, "read"),
-        action=_said(paragraphs, "act"),
-        scope=_scope(paragraphs, path),
-        parameters=parameters,
-        sql=text,
-        path=path,
-    )
-
-
-def _said(paragraphs: list[str], word: str) -> str:
-    """What the paragraph with that word before it says; empty where there is none."""
-    found = [p.removeprefix(f"{word}: ") for p in paragraphs if p.startswith(f"{word}: ")]
-    return " ".join(" ".join(found).split())
-
-
-def _scope(paragraphs: list[str], path: Path) -> str:
-    scope = _said(paragraphs, "scope") or "store"
-    if scope not in SCOPES:
-        raise errors.QueryFileError(f"{path}: the scope is {scope!r}: it is session or store")
-    return scope
-
-
-def _parameters(paragraph: str, path: Path) -> list[Parameter]:
-    found: list[Parameter] = []
-    for part in re.split(r"\n(?=param )", paragraph):
-        head, _, words = part.partition("\n")
-        match = _PARAM.fullmatch(head)
-        if match is None or match[2] not in TYPES:
-            raise errors.QueryFileError(
-                f"{path}: {head!r} is not of the form 'param name: type = default' "
-                f"with a type of {', '.join(TYPES)}"
-            )
-        if not words.strip():
-            raise errors.QueryFileError(f"{path}: {head!r} does not say what it does")
-        try:
-            default = default_value(match[2], match[3])
-        except (TypeError, ValueError) as error:
-            raise errors.QueryFileError(
-                f"{path}: {match[3]!r} is no default value for a {match[2]}: {error}"
-            ) from error
-        found.append(
-            Parameter(match[1], match[2], default, match[3] is None, " ".join(words.split()))
-        )
-    return found
-
-
-def bind(query: Query, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The values to bind: those given, of the right type, and defaults for the rest.
-
-    Raises:
-        ParameterError: A parameter is unknown, missing or of the wrong type.
-    """
-    known = {parameter.name: parameter for parameter in query.parameters}
-    for name in given:
-        if name not in known:
-            raise errors.ParameterError(
-                f"query {query.name} has no parameter {name!r}; it has {', '.join(known) or 'none'}"
-            )
-    values: dict[str, Any] = {}
-    for name, parameter in known.items():
-        if name in given:
-            values[name] = convert(query, parameter, given[name])
-        elif parameter.is_required:
-            raise errors.ParameterError(
-                f"query {query.name} needs the parameter {name!r} ({parameter.type}): "
-                f"{parameter.help}"
-            )
-        else:
-            values[name] = parameter.default
-    return values
-
-
-def convert(query: Query, parameter: Parameter, value: Any) -> Any:
-    """The value as the parameter's type. Texts, as from a command line, are read.
-
-    Raises:
-        ParameterError: It is of another type.
-    """
-    try:
-        return parameter.read(value)
-    except (TypeError, ValueError) as error:
-        raise errors.ParameterError(
-            f"parameter {parameter.name!r} of query {query.name} takes a {parameter.type} and got "
-            f"{value!r}: {error}"
-        ) from None
-
-
-def check(query: Query, cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Compare a query's header with what DuckDB says of its statement.
+def load(own: str | PathLike[str] | None = None) -> Catalogue:
+    """The bundled queries and the user's own.
 
     Args:
-        query: The query.
-        cursor: A cursor on a store, for the relations that the query reads.
-
-    Returns:
-        The result's columns with their DuckDB types.
+        own: The folder of her files; None for the one that the environment names, if it does.
 
     Raises:
-        QueryFileError: The file does not hold one select, or its parameters differ.
+        QueryFileError: The folder is not there.
     """
-    import duckdb  # what is only listed, or only helped with, must not wait for it
-
-    try:
-        statements = duckdb.extract_statements(query.sql)
-        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise errors.QueryFileError(f"{query.path}: a query file holds one select")
-        named = set(statements[0].named_parameters)
-        listed = {parameter.name for parameter in query.parameters}
-        if named != listed:
-            raise errors.QueryFileError(
-                f"{query.path}: the header lists {sorted(listed)} and the statement takes "
-                f"{sorted(named)}"
+    place = own if own is not None else os.environ.get(VARIABLE) or None
+    if place is None:
+        return Catalogue(bundled(), {})
+    root = Path(place).expanduser()
+    if not root.is_dir():
+        source = f" that {VARIABLE} names" if own is None else ""
+        raise errors.QueryFileError(
+            f"the folder of queries {root}{source} is not there: correct the path"
+        )
+    queries, problems = dict(bundled()), dict[str, errors.QueryFileError]()
+    seen: dict[str, Path] = {}
+    for path in sorted((*root.glob("*.sql"), *root.glob("*/*.sql"))):
+        if path.stem in seen:
+            problems[path.stem] = errors.QueryFileError(
+                f"two query files are named {path.stem}: {seen[path.stem]} and {path}"
             )
-        values = {p.name: p.default for p in query.parameters}
-        relation = cursor.sql(query.sql, params=values or None)
-    except duckdb.Error as error:
-        raise errors.QueryFileError(f"{query.path}: {error}") from error
-    return dict(zip(relation.columns, map(str, relation.types), strict=True))
+            continue
+        seen[path.stem] = path
+        try:
+            queries[path.stem] = parse(path, is_own=True)
+        except errors.QueryFileError as error:
+            problems[path.stem] = error
+    kept = {name: query for name, query in queries.items() if name not in problems}
+    return Catalogue(
+        dict(sorted(kept.items(), key=lambda pair: (pair[1].topic, pair[0]))), problems
+    )
 
 
 def columns_of(query: Query) -> dict[str, str]:
@@ -275,11 +125,12 @@ def columns_of(query: Query) -> dict[str, str]:
     Raises:
         QueryFileError: The file disagrees with its header.
     """
-    return check(query, _empty_store())
+    return check(query, empty_store().cursor())
 
 
 @cache
-def _empty_store() -> duckdb.DuckDBPyConnection:
+def empty_store() -> duckdb.DuckDBPyConnection:
+    """A store without sessions, to ask what its relations are like."""
     from duckstore.database import MEMORY, connect
 
     return connect(MEMORY, memory_limit="64MB", threads=1)

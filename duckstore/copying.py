@@ -10,6 +10,7 @@ from duckstore import errors
 from duckstore.database import MEMORY
 from duckstore.engine import Engine
 from duckstore.journal import sync_folder
+from duckstore.macros import installed
 from duckstore.rewriting import copy_rows, make_aside, remove_aside
 
 __all__ = ["backup_store", "compact_store"]
@@ -27,7 +28,9 @@ def backup_store(engine: Engine, path: str) -> None:
         raise errors.StorePathError(f"{path} is there already: give the backup a new name")
     aside = ""
     try:
-        aside = make_aside(path)
+        with engine.snapshot() as cursor:
+            macros = installed(cursor)
+        aside = make_aside(path, macros)
         with engine.snapshot() as cursor:
             copy_rows(cursor, aside)
         if os.path.lexists(path):

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from duckstore import errors
-from duckstore.engine import Engine
-from duckstore.rows import Attend, interruptible
+from duckstore.rows import Attend, Readable, interruptible
 
 if TYPE_CHECKING:
     import polars
@@ -88,7 +87,7 @@ def _kind(statement: duckdb.Statement) -> str:
 
 
 def frame(
-    engine: Engine,
+    engine: Readable,
     sql: str,
     parameters: Mapping[str, Any] | None,
     attend: Attend[Any] = interruptible,
@@ -108,7 +107,7 @@ def frame(
 
 @contextmanager
 def relation_of(
-    engine: Engine, sql: str, parameters: Mapping[str, Any] | None
+    engine: Readable, sql: str, parameters: Mapping[str, Any] | None
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation]]:
     """One reading statement whose rows polars can hold, with its cursor.
 

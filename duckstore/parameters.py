@@ -25,6 +25,18 @@ class Parameter:
     is_required: bool
     help: str
 
+    @property
+    def default_sql(self) -> str:
+        """The default as SQL has it."""
+        if self.default is None:
+            return "null"
+        if isinstance(self.default, bool):
+            return str(self.default).lower()
+        if isinstance(self.default, (int, float)):
+            return repr(self.default)
+        text = self.default.isoformat() if isinstance(self.default, datetime) else self.default
+        return "'{}'".format(text.replace("'", "''"))
+
     def read(self, value: Any) -> Any:
         """The value as the parameter's type. Raises TypeError or ValueError where it is not."""
         if value is None:

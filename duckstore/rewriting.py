@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 
 import duckdb
@@ -19,6 +20,7 @@ import duckdb
 from duckstore import faults
 from duckstore.database import connect
 from duckstore.failures import write_errors
+from duckstore.macros import Macro, install, installed
 from duckstore.schema import STORE_TABLES, TABLES
 from duckstore.storefile import StoreFile
 
@@ -56,7 +58,9 @@ def rewrite_file(file: StoreFile, *, wait_seconds: float = WAIT_SECONDS) -> None
     aside = ""
     try:
         with write_errors(file.path, kept=True):
-            aside = make_aside(file.path)
+            with file.working() as cursor:
+                macros = installed(cursor)
+            aside = make_aside(file.path, macros)
             with file.working() as cursor:
                 copy_rows(cursor, aside, file.store_id)
             # The new file has the rights that the old one was given.
@@ -69,11 +73,14 @@ def rewrite_file(file: StoreFile, *, wait_seconds: float = WAIT_SECONDS) -> None
             remove_aside(aside)
 
 
-def make_aside(path: str) -> str:
-    """A store without sessions beside a path, and its name."""
+def make_aside(path: str, macros: Sequence[Macro]) -> str:
+    """A store without sessions beside a path, with these macros, and its name."""
     aside = f"{path}.{uuid.uuid4().hex[:8]}.part"
     try:
-        connect(aside, memory_limit="256MB", threads=1).close()
+        with connect(aside, memory_limit="256MB", threads=1) as connection:
+            if macros:
+                install(connection, macros)
+                connection.execute("checkpoint")
     except BaseException:
         remove_aside(aside)
         raise

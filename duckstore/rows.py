@@ -13,16 +13,16 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
 from duckstore import errors
-from duckstore.engine import Engine
 
-__all__ = ["Attend", "Rows", "fetch", "interruptible"]
+__all__ = ["Attend", "Readable", "Rows", "fetch", "interruptible"]
 
 _T = TypeVar("_T")
 _Reader = Callable[[Any], Any]
@@ -34,6 +34,14 @@ _NUMBERS = {
 }
 _NATIVE = _NUMBERS | {"boolean", "varchar"}
 _MOMENT = re.compile(r"(\d{4,}-\d\d-\d\d) (\d\d:\d\d:\d\d)(\.\d+)?(\+00)?")
+
+
+class Readable(Protocol):
+    """What can be asked in SQL: an engine, or the files of an export."""
+
+    def reading(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A cursor on one consistent state. DuckDB's errors become SQLError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ Attend = Callable[[duckdb.DuckDBPyConnection, Callable[[], _T]], _T]
 
 
 def fetch(
-    engine: Engine,
+    engine: Readable,
     sql: str,
     parameters: Mapping[str, Any] | None = None,
     attend: Attend[Any] | None = None,

@@ -16,6 +16,7 @@ from duckstore.copying import backup_store, compact_store
 from duckstore.engine import Engine
 from duckstore.export import export_parquet
 from duckstore.lookback import path_to, sides_of
+from duckstore.macros import install, unpack
 from duckstore.pricing import write_prices
 
 __all__ = ["TASKS", "Tail", "tail"]
@@ -59,6 +60,10 @@ def _compact(engine: Engine) -> list[int]:
     return list(compact_store(engine))
 
 
+def _install_queries(engine: Engine, packed: list[dict[str, Any]]) -> None:
+    engine.change(lambda cursor: install(cursor, unpack(packed)))
+
+
 TASKS: dict[str, Callable[..., Any]] = {
     "check": _check,
     "export": _export,
@@ -67,5 +72,6 @@ TASKS: dict[str, Callable[..., Any]] = {
     "path_to": path_to,
     "sides_of": sides_of,
     "write_prices": write_prices,
+    "install_queries": _install_queries,
 }
 """What may take long, by name: each takes the engine and JSON values and returns one."""

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from duckstore import catalogue, errors
+from duckstore import errors
 from duckstore.access import Access
+from duckstore.asking import Asking
+from duckstore.catalogue import columns_of
 from duckstore.check import Finding
 from duckstore.conversation import Conversation
-from duckstore.frames import lazy_frame
 from duckstore.hooks import make_hooks
 from duckstore.importing import ImportReport, import_jsonl
 from duckstore.listing import SessionInfo, list_sessions, update_session
+from duckstore.macros import macro_of
 from duckstore.registry import acquire, release
 from duckstore.results import context_of
-from duckstore.schema import RELATIONS
 from duckstore.session import DuckDBSession
 from duckstore.settings import Settings
 from duckstore.tracing import listen
@@ -30,20 +30,9 @@ if TYPE_CHECKING:
     from agents import RunHooks
     from agents.memory import SessionSettings
 
-__all__ = ["QueryInfo", "Store", "open_store"]
+    from duckstore.rows import Rows
 
-
-@dataclass(frozen=True, slots=True)
-class QueryInfo:
-    """One query of the catalogue, as `Store.queries` lists it."""
-
-    name: str
-    topic: str
-    title: str
-    description: str
-    parameters: tuple[catalogue.Parameter, ...]
-    columns: dict[str, str]
-    """The result's columns with their DuckDB types, in order."""
+__all__ = ["Store", "open_store"]
 
 
 def open_store(
@@ -57,6 +46,7 @@ def open_store(
     exclusive: bool = False,
     read_only: bool = False,
     timeout: float = 30.0,
+    queries: str | PathLike[str] | None = None,
 ) -> Store:
     """Open the store at `path`, or make it. Available as `duckstore.open`.
 
@@ -76,23 +66,33 @@ def open_store(
         exclusive: Keep other processes out, and make no socket.
         read_only: Change nothing, and never keep a process that writes from opening the store.
         timeout: Seconds after which a process that has the store and does not answer is given up.
+        queries: A folder of your own query files: they join the catalogue, and one that has the
+            name of a bundled query takes its place. By default the folder that the environment
+            variable DUCKSTORE_QUERIES names.
 
     Raises:
         StorePathError, NotADatabaseError, NotAStoreError, NewerSchemaError, StoreLockedError,
         DamagedStoreError: The file cannot be used; it was not changed.
         StoreBusyError: The process that has it does not answer.
         ArgumentError: A setting is refused, or differs from that of who has it open already.
+        QueryFileError: The folder of queries is not there.
     """
     settings = Settings(
         memory_limit, threads, cache_bytes, keep_popped, durability, exclusive, read_only, timeout
     )
-    return Store(acquire(path, settings))
+    access = acquire(path, settings)
+    try:
+        return Store(access, queries)
+    except BaseException:
+        release(access)
+        raise
 
 
-class Store:
+class Store(Asking):
     """A file of sessions. Made by `duckstore.open`; closes with `close()` or a `with` block."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, queries: str | PathLike[str] | None = None) -> None:
+        super().__init__(queries)
         self._access = access
         self._is_closed = False
 
@@ -249,58 +249,38 @@ class Store:
 
     # Questions -------------------------------------------------------------------------------
 
-    def query(self, name: str, /, **parameters: Any) -> polars.DataFrame:
-        """Run a query of the catalogue.
+    def _frame(self, sql: str, parameters: Mapping[str, Any] | None = None) -> polars.DataFrame:
+        return self._open_access().frame(sql, parameters)
+
+    def _rows(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, is_foreign: bool = False
+    ) -> Rows:
+        return self._open_access().rows(sql, parameters, is_foreign=is_foreign)
+
+    def install_queries(self) -> list[str]:
+        """Put each query of the catalogue into the file, as a table macro of its name.
+
+        Any DuckDB tool that opens the file can ask then: `from tool_usage(since := '2026-01-01')`.
+        Parameters and defaults are the query's. What was installed before is replaced; do so after
+        an upgrade, and after editing your own queries. Backups and `compact` keep the macros.
+
+        Returns:
+            The names, in the order of the catalogue.
 
         Raises:
-            UnknownQueryError: There is no such query.
-            ParameterError: A parameter is missing, unknown or of the wrong type.
-            MissingPackageError: polars is not installed.
+            QueryFileError: A query is wrong; nothing was installed.
+            StoreError: The file has another macro of one of the names.
+            StoreReadOnlyError, StoreWriteError: They could not be stored.
         """
-        query = catalogue.find(name)
-        return self._open_access().frame(query.sql, catalogue.bind(query, parameters))
-
-    def sql(self, text: str, /, **parameters: Any) -> polars.DataFrame:
-        """Run one reading SQL statement; `$name` in it takes the parameter of that name.
-
-        Raises:
-            SQLError: DuckDB refuses it, it does more than read, or polars has no type for one of
-                its columns.
-            MissingPackageError: polars is not installed.
-        """
-        return self._open_access().frame(text, parameters)
-
-    def scan(self, relation: str) -> polars.LazyFrame:
-        """A polars LazyFrame over one of the relations, read when it is collected.
-
-        Raises:
-            ArgumentError: There is no such relation.
-            MissingPackageError: polars is not installed.
-        """
-        if relation not in RELATIONS:
-            raise errors.ArgumentError(
-                f"there is no relation {relation!r}; there are {', '.join(RELATIONS)}"
-            )
-        return lazy_frame(self._open_access().frame, relation)
-
-    def queries(self) -> list[QueryInfo]:
-        """The catalogue: each query with its title, parameters and the columns it returns.
-
-        Raises:
-            QueryFileError: A query file disagrees with its header.
-        """
-        self._open_access()
-        return [
-            QueryInfo(
-                query.name,
-                query.topic,
-                query.title,
-                query.description,
-                query.parameters,
-                catalogue.columns_of(query),
-            )
-            for query in catalogue.load_all().values()
-        ]
+        access = self._open_access()
+        access.check_writable()
+        found = self._catalogue()
+        for problem in found.problems.values():
+            raise problem
+        for query in found.queries.values():
+            columns_of(query)
+        access.install_queries([macro_of(query).pack() for query in found.queries.values()])
+        return list(found.queries)
 
     def export_parquet(self, folder: str | PathLike[str]) -> dict[str, int]:
         """Write every relation as one Parquet file into `folder`, from one consistent state.

@@ -175,15 +175,15 @@ def test_show_of_an_unknown_session_names_near_ones(filled: Path) -> None:
 
 def test_queries_lists_all_and_describes_one() -> None:
     listed = data("queries")
-    assert [row["name"] for row in listed] == list(catalogue.load_all())
+    assert [row["name"] for row in listed] == list(catalogue.bundled())
     rows = data("queries", "turn-pairs")
     assert {row["name"] for row in rows if row["part"] == "parameter"} >= {"session_id", "since"}
     assert {row["name"] for row in rows if row["part"] == "column"} >= {"user_message"}
 
 
-@pytest.mark.parametrize("name", list(catalogue.load_all()))
+@pytest.mark.parametrize("name", list(catalogue.bundled()))
 def test_each_query_is_a_command_with_its_parameters(filled: Path, name: str) -> None:
-    query = catalogue.find(name)
+    query = catalogue.bundled()[name]
     text = call("query", name, "--help").stdout
     for parameter in query.parameters:
         assert f"--{parameter.name.replace('_', '-')} " in text

@@ -235,7 +235,7 @@ with duckstore.open("a.duckdb") as store:
         code, python_path=tmp_path / "site", cwd=tmp_path / "work"
     ).splitlines()
     assert Path(where).is_relative_to(tmp_path / "site")
-    assert names.split() == sorted(catalogue.load_all())
+    assert names.split() == sorted(catalogue.bundled())
     assert rows == "['hi']"
 
 

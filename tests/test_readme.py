@@ -28,10 +28,10 @@ def test_every_relation_is_described(relation: str) -> None:
 
 def test_every_query_and_command_is_named() -> None:
     text = README.read_text(encoding="utf-8")
-    from duckstore.catalogue import load_all
+    from duckstore.catalogue import bundled
     from duckstore.cli import cli
 
-    for name in [*load_all(), *cli.commands]:
+    for name in [*bundled(), *cli.commands]:
         assert f"`{name}" in text or f"duckstore {name}" in text, name
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import duckstore
 from duckstore import Store, catalogue, errors
+from duckstore.queryfile import bind
 from duckstore.schema import RELATIONS
 from tests.processes import python
 from tests.rich import fill
@@ -148,8 +149,8 @@ def test_a_wrong_parameter_is_named(store: Store, parameters: dict[str, Any], me
 )
 def test_moments_of_every_kind(store: Store, since: object) -> None:
     """A date, a datetime without time zone (UTC) and a text of either are the same moment."""
-    query = catalogue.find("turn_pairs")
-    bound = catalogue.bind(query, {"since": since})["since"]
+    query = catalogue.bundled()["turn_pairs"]
+    bound = bind(query, {"since": since})["since"]
     assert bound == datetime(2026, 1, 31, tzinfo=UTC)
     assert store.query("turn_pairs", since=since).is_empty()
 

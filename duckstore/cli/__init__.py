@@ -12,7 +12,12 @@ import duckstore
 from duckstore.cli.branches import branches, diff, edit, purge, switch
 from duckstore.cli.copies import backup, compact, recover
 from duckstore.cli.files import check, export, import_, info
-from duckstore.cli.options import database_option, format_option, read_only_option
+from duckstore.cli.options import (
+    database_option,
+    format_option,
+    queries_option,
+    read_only_option,
+)
 from duckstore.cli.prices import prices
 from duckstore.cli.program import ExitCode, Program
 from duckstore.cli.questions import queries, query, sql
@@ -30,6 +35,7 @@ __all__ = ["ExitCode", "cli", "main"]
 @click.version_option(duckstore.__version__, prog_name="duckstore", message="%(prog)s %(version)s")
 @database_option
 @read_only_option
+@queries_option
 @format_option
 def cli() -> None:
     """Ask a store of agent conversations: sessions, runs, tool calls, edits.

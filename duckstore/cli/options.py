@@ -21,12 +21,14 @@ from duckstore.cli.output import FORMATS
 
 if TYPE_CHECKING:
     from duckstore.access import Access
+    from duckstore.asking import Asking
     from duckstore.store import Store
 
 __all__ = [
     "VARIABLE",
     "Chosen",
     "Opened",
+    "asked",
     "complete_branch",
     "complete_session",
     "database_option",
@@ -34,6 +36,7 @@ __all__ = [
     "given_text",
     "opened",
     "pass_chosen",
+    "queries_option",
     "read_only_option",
 ]
 
@@ -48,6 +51,10 @@ class Chosen:
     database: str | None = None
     read_only: bool = False
     format: str = "table"
+    queries: str | None = None
+    """The folder of the user's own queries."""
+    display: str = "rows"
+    """What is to be seen of a query: its `rows`, its `text` or its `plan`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,7 @@ database_option = click.option(
     metavar="PATH",
     expose_value=False,
     callback=_keep,
-    help=f"The store's file.  [env: {VARIABLE}]",
+    help=f"The store's file; for questions also a folder that `export` wrote.  [env: {VARIABLE}]",
 )
 read_only_option = click.option(
     "--read-only",
@@ -82,6 +89,14 @@ read_only_option = click.option(
     expose_value=False,
     callback=_keep,
     help="Change nothing beside the file either: for folders that cannot be written.",
+)
+queries_option = click.option(
+    *("--queries", "queries"),
+    type=click.Path(),
+    metavar="DIR",
+    expose_value=False,
+    callback=_keep,
+    help="A folder of your own query files.  [env: DUCKSTORE_QUERIES]",
 )
 format_option = click.option(
     *("--format", "format"),
@@ -109,16 +124,40 @@ def opened(chosen: Chosen, *, make: bool = False) -> Iterator[Opened]:
     from duckstore.settings import Settings
     from duckstore.store import Store
 
+    path = _path(chosen)
+    if not make and path != MEMORY:
+        _must_be_there(os.path.expanduser(path))
+    access = acquire(path, Settings(read_only=chosen.read_only and path != MEMORY))
+    with Store(access, chosen.queries) as store:
+        yield Opened(store, access)
+
+
+@contextmanager
+def asked(chosen: Chosen) -> Iterator[Asking]:
+    """What was chosen to be asked: a store, or a folder with the files of an export.
+
+    Raises:
+        click.UsageError: Nothing was named.
+        StoreError: It is not there, or cannot be opened.
+    """
+    from duckstore.archive import is_archive, open_parquet
+
+    path = _path(chosen)
+    if is_archive(path):
+        with open_parquet(path, queries=chosen.queries) as archive:
+            yield archive
+    else:
+        with opened(chosen) as it:
+            yield it.store
+
+
+def _path(chosen: Chosen) -> str:
     path = chosen.database or os.environ.get(VARIABLE)
     if not path:
         raise click.UsageError(
             f"This command needs a store: name its file with -d/--db or in {VARIABLE}."
         )
-    if not make and path != MEMORY:
-        _must_be_there(os.path.expanduser(path))
-    access = acquire(path, Settings(read_only=chosen.read_only and path != MEMORY))
-    with Store(access) as store:
-        yield Opened(store, access)
+    return path
 
 
 def _must_be_there(path: str) -> None:

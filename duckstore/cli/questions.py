@@ -1,7 +1,7 @@
 """Commands that ask questions: `queries`, `query` and `sql`.
 
-Each bundled query is a command of its own below `query`, with its parameters as options, so that
-help, completion and click's messages work for them as for everything else.
+Each query of the catalogue is a command of its own below `query`, with its parameters as options,
+so that help, completion and click's messages work for them as for everything else.
 """
 
 from __future__ import annotations
@@ -13,14 +13,19 @@ import click
 from duckstore import catalogue
 from duckstore.cli.options import (
     Chosen,
+    asked,
     complete_session,
     database_option,
     format_option,
     given_text,
     opened,
     pass_chosen,
+    queries_option,
 )
 from duckstore.cli.output import write, write_rows
+from duckstore.cli.page import write_page
+from duckstore.cli.program import note
+from duckstore.queryfile import Parameter, Query, bind
 
 __all__ = ["queries", "query", "sql"]
 
@@ -30,27 +35,57 @@ def _underscored(name: str) -> str:
     return name.replace("-", "_")
 
 
-class QueryCommand(click.Command):
-    """One bundled query; its help lists the columns too."""
+def _display(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.ensure_object(Chosen).display = parameter.opts[0].removeprefix("--")
 
-    def __init__(self, query: catalogue.Query) -> None:
+
+_show_option = click.option(
+    "--show",
+    is_flag=True,
+    expose_value=False,
+    callback=_display,
+    help="Print the query's text and do not run it.",
+)
+_explain_option = click.option(
+    "--explain",
+    is_flag=True,
+    expose_value=False,
+    callback=_display,
+    help="Print DuckDB's plan for it and do not run it.",
+)
+
+
+class QueryCommand(click.Command):
+    """One query; its help lists the columns too."""
+
+    def __init__(self, query: Query) -> None:
         self.query = query
+        paragraphs = (query.title, query.description, query.reading, query.action)
         super().__init__(
             query.name,
-            help=f"{query.title}\n\n{query.description}",
+            help="\n\n".join(filter(None, paragraphs)),
             short_help=query.title,
             callback=self._answer,
-            params=[_option(query, parameter) for parameter in query.parameters],
+            params=[_option(parameter) for parameter in query.parameters],
         )
-        database_option(self)
-        format_option(self)
+        for option in (database_option, format_option, _show_option, _explain_option):
+            option(self)
 
     def _answer(self, **given: Any) -> None:
         chosen = click.get_current_context().ensure_object(Chosen)
-        values = {name: value for name, value in given.items() if value is not None}
-        bound = catalogue.bind(self.query, values)
-        with opened(chosen) as it:
-            found = it.access.rows(self.query.sql, bound)
+        query = self.query
+        if chosen.display == "show":
+            click.echo(query.sql, nl=False)
+            return
+        bound = bind(query, {name: value for name, value in given.items() if value is not None})
+        with asked(chosen) as store:
+            if chosen.display == "explain":
+                # Values are in the plan: what a filter lets through decides on much of it.
+                found = store._rows(f"explain {query.sql}", bound, is_foreign=query.is_own)
+                click.echo("\n".join(row[-1] for row in found.rows), nl=False)
+                return
+            found = store._rows(query.sql, bound, is_foreign=query.is_own)
         write_rows(found, chosen.format)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -65,30 +100,36 @@ class QueryCommand(click.Command):
 _FLAG: dict[str, Any] = {"is_flag": False, "flag_value": "true"}
 
 
-def _option(query: catalogue.Query, parameter: catalogue.Parameter) -> click.Option:
+def _option(parameter: Parameter) -> click.Option:
     default = "null" if parameter.default is None else str(parameter.default).lower()
+    need = "required" if parameter.is_required else f"default: {default}"
     return click.Option(
         [f"--{parameter.name.replace('_', '-')}", parameter.name],
         metavar=parameter.type.upper(),
         type=str,
-        required=parameter.is_required,
         # A boolean's name alone means true.
         **_FLAG if parameter.type == "boolean" else {},
-        help=parameter.help + ("" if parameter.is_required else f"  [default: {default}]"),
+        help=f"{parameter.help}  [{need}]",
         shell_complete=complete_session if parameter.name == "session_id" else None,
     )
 
 
+def _loaded(context: click.Context | None = None) -> catalogue.Catalogue:
+    """The catalogue with the user's own queries."""
+    chosen = (context or click.get_current_context()).ensure_object(Chosen)
+    return catalogue.load(chosen.queries)
+
+
 class Catalogue(click.Group):
-    """The bundled queries as commands."""
+    """The queries as commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names."""
-        return list(catalogue.load_all())
+        return list(_loaded(ctx).queries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The query of that name as a command."""
-        found = catalogue.load_all().get(_underscored(cmd_name))
+        found = _loaded(ctx).queries.get(_underscored(cmd_name))
         return QueryCommand(found) if found is not None else None
 
     def resolve_command(
@@ -96,7 +137,7 @@ class Catalogue(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the query. Raises UnknownQueryError, with names that are near."""
         if not ctx.resilient_parsing:
-            catalogue.find(_underscored(args[0]))
+            _loaded(ctx).find(_underscored(args[0]))
         return super().resolve_command(ctx, args)
 
 
@@ -106,38 +147,65 @@ class Catalogue(click.Group):
     context_settings={"token_normalize_func": _underscored},
 )
 @database_option
+@queries_option
 @format_option
+@_show_option
+@_explain_option
 def query() -> None:
-    """Run a bundled query. `query NAME --help` tells its parameters and columns."""
+    """Run a query of the catalogue. `query NAME --help` tells its parameters and columns."""
 
 
 @click.command()
-@click.argument("name", required=False, shell_complete=lambda c, p, text: _names(text))
+@click.argument("name", required=False, shell_complete=lambda c, p, text: _names(c, text))
+@click.option("--install", is_flag=True, help="Put each into the store, as a macro of its name.")
+@database_option
+@queries_option
 @format_option
 @pass_chosen
-def queries(chosen: Chosen, name: str | None) -> None:
-    """List the bundled queries, or describe one of them."""
-    if name is None:
-        write(
-            dict.fromkeys(("name", "topic", "title"), "VARCHAR"),
-            [(found.name, found.topic, found.title) for found in catalogue.load_all().values()],
-            chosen.format,
-        )
+def queries(chosen: Chosen, name: str | None, install: bool) -> None:
+    """List the queries of the catalogue, or describe one of them.
+
+    In the format markdown it is a page to read: what each query answers, how to read its figures,
+    and what to do about them.
+    """
+    if install:
+        if name is not None:
+            raise click.UsageError("--install takes all queries: leave out the name.")
+        with opened(chosen) as it:
+            names = it.store.install_queries()
+        note(f"{len(names)} queries are macros in the store: from {names[0]}()")
         return
-    found = catalogue.find(_underscored(name))
+    found = _loaded()
+    if name is not None:
+        _describe(found.find(_underscored(name)), chosen.format)
+        return
+    if chosen.format == "markdown":
+        write_page(found.queries.values())
+    else:
+        rows = [(each.name, each.topic, each.title) for each in found.queries.values()]
+        write(dict.fromkeys(("name", "topic", "title"), "VARCHAR"), rows, chosen.format)
+    for problem in found.problems.values():
+        note(f"Left out: {problem}")
+
+
+def _describe(query: Query, style: str) -> None:
+    """Parameters and columns of one query, as rows; in markdown as they stand on the page."""
+    if style == "markdown":
+        write_page([query])
+        return
     rows: list[tuple[Any, ...]] = [
-        ("parameter", p.name, p.type, p.is_required, p.default, p.help) for p in found.parameters
+        ("parameter", p.name, p.type, p.is_required, p.default, p.help) for p in query.parameters
     ]
     rows += [
         ("column", n, kind.lower(), None, None, None)
-        for n, kind in catalogue.columns_of(found).items()
+        for n, kind in catalogue.columns_of(query).items()
     ]
     names = ("part", "name", "type", "is_required", "default", "help")
-    write(dict.fromkeys(names, "VARCHAR"), rows, chosen.format)
+    write(dict.fromkeys(names, "VARCHAR"), rows, style)
 
 
-def _names(start: str) -> list[str]:
-    return [name for name in catalogue.load_all() if name.startswith(_underscored(start))]
+def _names(context: click.Context, start: str) -> list[str]:
+    return [name for name in _loaded(context).queries if name.startswith(_underscored(start))]
 
 
 @click.command()
@@ -152,6 +220,6 @@ def sql(chosen: Chosen, statement: str) -> None:
     relations; - reads it from standard input.
     """
     text = given_text(statement)
-    with opened(chosen) as it:
-        found = it.access.rows(text, is_foreign=True)
+    with asked(chosen) as store:
+        found = store._rows(text, is_foreign=True)
     write_rows(found, chosen.format)

@@ -90,7 +90,7 @@ def _show_questions(console: Console, store: Store) -> None:
     _show_difference(console, store)
     _print(
         console,
-        "Tokens, time and cost by agent (duckstore query usage_by_agent); costs in millionths of USD",
+        "Tokens, time, cost by agent (duckstore query usage_by_agent); costs in millionths of USD",
         store.query("usage_by_agent"),
         [
             *("agent_name", "model", "response_count", "total_tokens"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import duckstore
 from duckstore import catalogue
+from duckstore.queryfile import bind
 from tests.benchmarks.queries import Question
 from tests.benchmarks.stores import sqlite_rows
 
@@ -22,8 +23,8 @@ def inside(
 ) -> Callable[[], Any]:
     """What asks a store a question, and brings no rows out."""
     if isinstance(opened, duckstore.Store):
-        query = catalogue.find(question.name)
-        values = catalogue.bind(query, question.parameters)
+        query = catalogue.bundled()[question.name]
+        values = bind(query, question.parameters)
         sql = f"select bit_xor(hash(answer)) as whole from (\n{query.sql}\n) as answer"
         return lambda: opened.sql(sql, **values)
     columns = ", ".join(question.columns)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -17,12 +18,13 @@ from types import ModuleType
 from typing import Any
 
 import duckdb
+import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 from sqlfluff.core import FluffConfig, Linter
 
 import duckstore
-from duckstore import catalogue, errors
+from duckstore import catalogue, errors, queryfile
 from duckstore.schema import RELATIONS, TABLES
 from tests.priced import Answer, respond
 from tests.rich import fill
@@ -64,6 +66,12 @@ def empty() -> Iterator[duckstore.Store]:
         yield store
 
 
+def samples_of(name: str, parameter: str) -> list[Any]:
+    """Values to give a query's parameter."""
+    samples: dict[str, list[Any]] = SAMPLES | getattr(module_of(name), "SAMPLES", {})
+    return samples[parameter]
+
+
 @cache
 def module_of(name: str) -> ModuleType:
     """The module with the query's own tests."""
@@ -75,15 +83,15 @@ def linter() -> Linter:
     return Linter(config=FluffConfig.from_path(str(ROOT)))
 
 
-def columns_of(store: duckstore.Store, query: catalogue.Query) -> dict[str, str]:
+def columns_of(store: duckstore.Store, query: queryfile.Query) -> dict[str, str]:
     with store._access.engine.reading() as cursor:
-        return catalogue.check(query, cursor)
+        return queryfile.check(query, cursor)
 
 
 def test_there_are_queries_and_each_stem_names_one() -> None:
     assert {"turn_pairs", "tool_usage", "edit_points"} <= set(NAMES)
     assert len(set(NAMES)) == len(NAMES)
-    assert sorted(catalogue.load_all()) == sorted(NAMES)
+    assert sorted(catalogue.bundled()) == sorted(NAMES)
 
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
@@ -106,7 +114,7 @@ def test_the_linter_knows_the_form(linter: Linter) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_header_agrees_with_the_statement(name: str, rich: duckstore.Store) -> None:
     """DuckDB sees one select with the header's parameters, each cast to the header's type."""
-    query = catalogue.find(name)
+    query = catalogue.bundled()[name]
     assert columns_of(rich, query)
     for parameter in query.parameters:
         casts = set(re.findall(rf"\${parameter.name}::(\w+)", query.sql))
@@ -116,7 +124,7 @@ def test_header_agrees_with_the_statement(name: str, rich: duckstore.Store) -> N
 @pytest.mark.parametrize("name", NAMES)
 def test_the_header_says_all(name: str) -> None:
     """How to read the figures, what to do about them, and whether sessions can be put together."""
-    query = catalogue.find(name)
+    query = catalogue.bundled()[name]
     assert query.reading.endswith(".")
     assert query.action.endswith(".")
     assert re.search("^-- scope: (session|store)$", query.sql, re.MULTILINE)
@@ -125,7 +133,7 @@ def test_the_header_says_all(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_row_limit_is_a_bigint(name: str) -> None:
-    limits = [p for p in catalogue.find(name).parameters if p.name == "row_limit"]
+    limits = [p for p in catalogue.bundled()[name].parameters if p.name == "row_limit"]
     assert [(p.type, p.is_required) for p in limits] == [("bigint", False)]
 
 
@@ -134,7 +142,7 @@ def test_empty_store(name: str, empty: duckstore.Store) -> None:
     """On a store without sessions the columns are there and no rows."""
     frame = empty.query(name)
     assert frame.height == 0
-    assert frame.columns == list(columns_of(empty, catalogue.find(name)))
+    assert frame.columns == list(columns_of(empty, catalogue.bundled()[name]))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -150,7 +158,7 @@ def test_the_order_is_total(name: str, rich: duckstore.Store) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_output_types(name: str, rich: duckstore.Store) -> None:
     """No column is of a type that reaches polars as something else."""
-    for column, kind in columns_of(rich, catalogue.find(name)).items():
+    for column, kind in columns_of(rich, catalogue.bundled()[name]).items():
         assert not re.search("HUGEINT|DECIMAL|INTERVAL|UNION|VARIANT|JSON", kind), column
         assert kind != "TIMESTAMP", f"{column} has no time zone"
 
@@ -158,7 +166,7 @@ def test_output_types(name: str, rich: duckstore.Store) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_reads_relations_only(name: str) -> None:
     """No query reads a table or the raw items: those may change without notice."""
-    sql = re.sub(r"--.*", "", catalogue.find(name).sql)
+    sql = re.sub(r"--.*", "", catalogue.bundled()[name].sql)
     words = set(re.findall(r"\w+", sql))
     assert not words & {*TABLES, "item", "placed_items", "store_meta"}
     read = duckdb.get_table_names(re.sub(r"\$\w+", "null", sql))
@@ -173,15 +181,114 @@ def test_null_row_limit_means_all(name: str, rich: duckstore.Store) -> None:
 
 @pytest.mark.parametrize(
     ("name", "parameter"),
-    [(name, p.name) for name in NAMES for p in catalogue.find(name).parameters],
+    [(name, p.name) for name in NAMES for p in catalogue.bundled()[name].parameters],
 )
 def test_every_parameter(name: str, parameter: str, rich: duckstore.Store) -> None:
     """A parameter takes its sample values, and the query's own tests give it and expect rows."""
-    samples = SAMPLES | getattr(module_of(name), "SAMPLES", {})
-    for value in samples[parameter]:
+    for value in samples_of(name, parameter):
         assert rich.query(name, **{parameter: value}).columns
     tests = (Path(__file__).parent / f"test_{name}.py").read_text(encoding="utf-8")
     assert re.search(rf"\b{parameter}=", tests)
+
+
+# Elsewhere ---------------------------------------------------------------------------------------
+
+# Which rows of a relation are those of some sessions. Prices are everybody's.
+OF_SESSIONS = {
+    "prices": "true",
+    "branch_items": "branch_id in (select branch_id from branches where {part})",
+}
+PARTS = 8
+
+
+@pytest.fixture(scope="module")
+def exported(rich: duckstore.Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store as Parquet files."""
+    folder = tmp_path_factory.mktemp("exported")
+    rich.export_parquet(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def archive(exported: Path) -> Iterator[duckstore.Archive]:
+    with duckstore.open_parquet(exported) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def parts(
+    archive: duckstore.Archive, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[duckstore.Archive]]:
+    """Folders with an eighth of the sessions each."""
+    with ExitStack() as stack:
+        opened = []
+        for number in range(PARTS):
+            folder = tmp_path_factory.mktemp("part")
+            part = f"hash(session_id) % {PARTS} = {number}"
+            for relation in RELATIONS:
+                where = OF_SESSIONS.get(relation, "{part}").format(part=part)
+                archive.sql(f"from {relation} where {where}").write_parquet(
+                    folder / f"{relation}.parquet"
+                )
+            opened.append(stack.enter_context(duckstore.open_parquet(folder)))
+        yield opened
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parquet_answers_as_the_store(
+    name: str, rich: duckstore.Store, archive: duckstore.Archive
+) -> None:
+    """The same rows in the same order from a folder of exported files, with the same types."""
+    live = rich.query(name)
+    assert_frame_equal(live, archive.query(name))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if catalogue.bundled()[name].scope == "session"]
+)
+def test_sessions_put_together(
+    name: str, archive: duckstore.Archive, parts: list[duckstore.Archive]
+) -> None:
+    """What has the scope of a session gives all rows when each eighth is asked by itself."""
+    whole = as_texts(archive.query(name))
+    assert sorted(row for part in parts for row in as_texts(part.query(name))) == whole
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if catalogue.bundled()[name].scope == "store"]
+)
+def test_the_scope_is_no_larger_than_it_must_be(
+    name: str, archive: duckstore.Archive, parts: list[duckstore.Archive]
+) -> None:
+    """What has the scope of the store cannot be put together from eighths of it."""
+    whole = as_texts(archive.query(name))
+    assert sorted(row for part in parts for row in as_texts(part.query(name))) != whole
+
+
+def as_texts(frame: pl.DataFrame) -> list[str]:
+    """The rows in an order of their own. Floats that are added in another order differ slightly."""
+
+    def rounded(value: Any) -> Any:
+        return f"{value:.9g}" if isinstance(value, float) else value
+
+    return sorted(repr([rounded(value) for value in row]) for row in frame.rows())
+
+
+@pytest.fixture(scope="module")
+def installed(rich: duckstore.Store) -> duckstore.Store:
+    assert rich.install_queries() == list(catalogue.bundled())
+    return rich
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_macro_answers_as_the_query(name: str, installed: duckstore.Store) -> None:
+    """`from NAME()` in any DuckDB tool gives what the query does, and takes its parameters."""
+    assert_frame_equal(installed.query(name), installed.sql(f"from {name}()"))
+    given = {p.name: samples_of(name, p.name)[0] for p in catalogue.bundled()[name].parameters}
+    arguments = ", ".join(f"{parameter} := ${parameter}" for parameter in given)
+    assert_frame_equal(
+        installed.query(name, **given), installed.sql(f"from {name}({arguments})", **given)
+    )
 
 
 # Wrong files -----------------------------------------------------------------------------------
@@ -227,7 +334,7 @@ def test_wrong_files_are_refused(
     path = tmp_path / "wrong.sql"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(errors.QueryFileError, match=message) as caught:
-        columns_of(store, catalogue.parse(path))
+        columns_of(store, queryfile.parse(path))
     assert str(path) in str(caught.value)
 
 
@@ -235,14 +342,14 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "wrong.sql"
     path.write_bytes(b"-- A title.\xff\n")
     with pytest.raises(errors.QueryFileError, match="is not UTF-8"):
-        catalogue.parse(path)
+        queryfile.parse(path)
 
 
 def test_a_name_that_is_no_name_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "Turn-Pairs.sql"
     path.write_text(HEADER + "\nselect 1", encoding="utf-8")
     with pytest.raises(errors.QueryFileError, match="lower case words joined by _"):
-        catalogue.parse(path)
+        queryfile.parse(path)
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +359,7 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / topic / "twice.sql").write_text(HEADER + "\nselect 1", encoding="utf-8")
     monkeypatch.setattr(catalogue, "folder", lambda: tmp_path)
     with pytest.raises(errors.QueryFileError, match="two query files are named twice"):
-        catalogue.load_all.__wrapped__()
+        catalogue.bundled.__wrapped__()
 
 
 def test_defaults_are_read_as_their_type(tmp_path: Path, store: duckstore.Store) -> None:
@@ -270,8 +377,8 @@ def test_defaults_are_read_as_their_type(tmp_path: Path, store: duckstore.Store)
     for name, (kind, text, _) in cases.items():
         header += f"-- param {name}: {kind} = {text}\n--     A value.\n"
     path.write_text(header + "\nselect $a, $b, $c, $d, $e, $f", encoding="utf-8")
-    query = catalogue.parse(path)
-    assert catalogue.bind(query, {}) == {name: value for name, (_, _, value) in cases.items()}
+    query = queryfile.parse(path)
+    assert queryfile.bind(query, {}) == {name: value for name, (_, _, value) in cases.items()}
     assert len(columns_of(store, query)) == len(cases)
 
 
@@ -281,9 +388,9 @@ def test_a_parameter_without_default_is_required(tmp_path: Path) -> None:
         HEADER + "--\n-- param word: varchar\n--     What to look for.\n\nselect $word",
         encoding="utf-8",
     )
-    query = catalogue.parse(path)
+    query = queryfile.parse(path)
     with pytest.raises(
         errors.ParameterError, match=r"needs the parameter 'word' \(varchar\): What to look for"
     ):
-        catalogue.bind(query, {})
-    assert catalogue.bind(query, {"word": None}) == {"word": None}
+        queryfile.bind(query, {})
+    assert queryfile.bind(query, {"word": None}) == {"word": None}
