@@ -45,7 +45,7 @@ def make_hooks(observer: RunObserver) -> RunHooks[Any]:
         def on_llm_start(
             self, context: Any, agent: Any, system_prompt: Any, input_items: Any
         ) -> Coroutine[Any, Any, None]:
-            observer.model_begins(context, agent.name, _model_of(agent))
+            observer.model_begins(context, agent, _model_of(agent))
             return _nothing()
 
         def on_llm_end(self, context: Any, agent: Any, response: Any) -> Coroutine[Any, Any, None]:

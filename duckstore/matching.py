@@ -17,6 +17,16 @@ from duckstore.telemetry import SeenCall, SeenResponse
 
 __all__ = ["merged", "paired", "set_overlaps", "verdict"]
 
+_OF_BOTH = (
+    "agent_name",
+    "usage",
+    "provider_response_id",
+    "finish_reason",
+    "model",
+    "offered_tools",
+)
+"""What hooks and tracing both can know of a model call."""
+
 
 def merged(hooked: list[SeenResponse], traced: list[SeenResponse]) -> list[SeenResponse]:
     """The model calls of one run, as hooks and tracing saw them, in order.
@@ -25,7 +35,7 @@ def merged(hooked: list[SeenResponse], traced: list[SeenResponse]) -> list[SeenR
     """
     answered = [response for response in traced if not response.has_failed]
     for hook, span in zip(reversed(hooked), reversed(answered), strict=False):
-        for name in ("agent_name", "usage", "provider_response_id", "finish_reason", "model"):
+        for name in _OF_BOTH:
             if getattr(span, name) is None:
                 setattr(span, name, getattr(hook, name))
         if hook.usage is not None:

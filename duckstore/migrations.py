@@ -134,4 +134,7 @@ order by response_rows.response_id;
 drop table response_rows;
 alter table response_rows_3 rename to response_rows;
 """,
+    3: """
+alter table response_rows add column offered_tools varchar;
+""",
 }

@@ -7,10 +7,12 @@ the run by the ids of that batch, and is dropped where the batch has been delete
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from duckstore.command import EPOCH, Command
@@ -204,7 +206,14 @@ def response_row(
         *(_time(seen.started_us), _time(seen.ended_us), _seconds(seen.elapsed_us)),
         *(_text(seen.error_type), _text(seen.error), seen.span_id),
         *(context.trace_id, _text(context.workflow_name), _text(context.group_id)),
+        _json_list(seen.offered_tools),
     )
+
+
+@lru_cache(maxsize=256)
+def _json_list(texts: tuple[str, ...] | None) -> str | None:
+    """A JSON array; those of one agent are alike, response after response."""
+    return None if texts is None else json.dumps(list(map(readable, texts)), ensure_ascii=False)
 
 
 def _call_row(

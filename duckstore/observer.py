@@ -25,7 +25,12 @@ from duckstore.ledger import Ledger
 from duckstore.sightings import Sighting
 from duckstore.spans import Scope, SpanLog
 from duckstore.telemetry import Seen, SeenCall, SeenOutcome, SeenResponse
-from duckstore.tracing_context import current_agent_name, current_span, current_trace
+from duckstore.tracing_context import (
+    current_agent_name,
+    current_span,
+    current_trace,
+    offered_tools,
+)
 from duckstore.usage import Usage
 from duckstore.watch import Watch
 
@@ -40,6 +45,14 @@ Report = tuple[Watch | None, Scope | None, SeenOutcome | None]
 
 def _now_us() -> int:
     return time.time_ns() // 1000
+
+
+def _complete(seen: Seen, response: SeenResponse, span: Any) -> None:
+    """Put together what the span in which a batch is added tells, and who watched its response."""
+    seen.agent_name = seen.agent_name or response.agent_name
+    # Of a model call that hooks or tracing saw, they knew it best.
+    if response.started_us is None:
+        response.offered_tools = offered_tools(span)
 
 
 def _has_died(reports: SimpleQueue[Any], watch: Watch, _: Any) -> None:
@@ -148,8 +161,9 @@ class RunObserver:
             if trace_id is None and scope is not None:
                 seen.trace_id, seen.workflow_name = scope.trace_id, scope.workflow_name
                 seen.group_id = scope.group_id
-            named = seen.response.agent_name if seen.response is not None else None
-            seen.agent_name = current_agent_name(span) or named
+            seen.agent_name = current_agent_name(span)
+            if seen.response is not None:
+                _complete(seen, seen.response, span)
             seen.is_live = wrapper is not None
             if watch is not None:
                 seen.course = watch.courses.get(session_id)
@@ -164,13 +178,14 @@ class RunObserver:
 
     # What hooks tell -------------------------------------------------------------------------
 
-    def model_begins(self, context: Any, agent_name: str, model: str | None) -> None:
+    def model_begins(self, context: Any, agent: Any, model: str | None) -> None:
         """A model is called."""
         now, span = _now_us(), current_span()
+        tools = offered_tools(span, agent)
         with self._lock:
             watch = self._watch(context)
             watch.has_ended = False
-            watch.model = SeenResponse(agent_name=agent_name, model=model, started_us=now)
+            watch.model = SeenResponse(agent.name, None, model, tools, started_us=now)
             scope = self.spans.scope_of(span)
             if scope is not None and watch.scope is None:
                 watch.scope, scope.watch = scope, watch
@@ -183,6 +198,7 @@ class RunObserver:
             begun, watch.model = watch.model, None
             if begun is not None:
                 seen.model = seen.model or begun.model
+                seen.offered_tools = begun.offered_tools
                 seen.started_us = begun.started_us
             watch.parent_call_id = parent_call_id
             watch.models.append(seen)
@@ -224,8 +240,10 @@ class RunObserver:
 
     def span_begins(self, span: Any) -> None:
         """A span has begun."""
+        is_model = span.span_data.type in ("generation", "response")
+        tools = offered_tools(current_span()) if is_model else None
         with self._lock:
-            self.spans.begin(span)
+            self.spans.begin(span, tools)
 
     def span_ends(self, span: Any) -> None:
         """A span has ended."""

@@ -121,7 +121,9 @@ inner join session_rows on item_rows.session_key = session_rows.session_key
 left join (
     select branch_stretches.*
     from branch_stretches
-    inner join current_branches on branch_stretches.branch_id = current_branches.branch_id
+    -- A semi join: DuckDB takes the result of an inner one for larger than the items, and puts
+    -- those into the hash table.
+    semi join current_branches on branch_stretches.branch_id = current_branches.branch_id
 ) as stretches
     on item_rows.branch_id = stretches.source_branch_id
     and item_rows.position between stretches.first_position and stretches.last_position;
@@ -345,6 +347,7 @@ select
     heads.item_id as anchor_item_id,
     heads.agent_name,
     response_rows.model,
+    from_json(response_rows.offered_tools, '["varchar"]') as offered_tools,
     response_rows.provider_response_id,
     response_rows.request_count,
     response_rows.input_tokens,
@@ -384,6 +387,7 @@ select
     response_rows.item_id,
     response_rows.agent_name,
     response_rows.model,
+    from_json(response_rows.offered_tools, '["varchar"]'),
     response_rows.provider_response_id,
     response_rows.request_count,
     response_rows.input_tokens,

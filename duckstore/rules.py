@@ -247,6 +247,14 @@ RULES: dict[str, str] = {
             and seen.session_key = parents.session_key
         where seen.parent_tool_call_id is not null and parents.tool_call_id is null
     """,
+    "the tools that a model was offered are a JSON array of texts": """
+        select session_key, concat('response ', response_id, ' was offered ', offered_tools)
+        from response_rows
+        where case
+            when not json_valid(offered_tools) or json_type(offered_tools) <> 'ARRAY' then true
+            else list_distinct(json_type(offered_tools, '$[*]')) not in ([], ['VARCHAR'])
+        end
+    """,
     "every call is counted once": """
         select item_rows.session_key, concat('call ', item_id, ' counts ', count(tool_calls.id))
         from item_rows

@@ -21,7 +21,7 @@ __all__ = [
     "tables_sql",
 ]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version of the tables. A store with a higher one is refused."""
 
 OPEN_END = 9_223_372_036_854_775_807

@@ -92,6 +92,8 @@ class _Live:
     tool: ToolSpan | None = None
     enclosing: ToolSpan | None = None
     """The tool call in which it is."""
+    offered_tools: tuple[str, ...] | None = None
+    """To the model, whose call it is."""
     handled: int = 0
     """Which exception was being handled when it began: a run can be set going by a handler."""
 
@@ -139,8 +141,8 @@ class SpanLog:
         for span_id in ended.span_ids if ended is not None else ():
             self._live.pop(span_id, None)
 
-    def begin(self, span: Any) -> None:
-        """A span has begun."""
+    def begin(self, span: Any, offered_tools: tuple[str, ...] | None = None) -> None:
+        """A span has begun; where it is that of a model call, with these tools."""
         if span.span_id in self._live:  # two processors tell the same
             return
         parent = self._live.get(span.parent_id) if span.parent_id else None
@@ -155,7 +157,8 @@ class SpanLog:
             enclosing = None
         if kind in ("agent", "turn"):
             agent_name = data.name if kind == "agent" else data.agent_name
-        live = _Live(scope, agent_name, enclosing=enclosing, handled=id(sys.exc_info()[1]))
+        handled = id(sys.exc_info()[1])
+        live = _Live(scope, agent_name, None, enclosing, offered_tools, handled)
         if kind == "function":
             call = SeenCall(tool_name=data.name, agent_name=agent_name, span_id=span.span_id)
             call.started_us = microseconds(span.started_at)
@@ -256,6 +259,7 @@ def _response(span: Any, live: _Live) -> SeenResponse:
     seen = SeenResponse(
         agent_name=live.agent_name,
         model=_string(getattr(answer, "model", None)) or _string(getattr(data, "model", None)),
+        offered_tools=live.offered_tools,
         provider_response_id=_string(getattr(answer, "id", None)),
         finish_reason=_finish_reason(answer),
         started_us=microseconds(span.started_at),

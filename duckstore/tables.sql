@@ -88,6 +88,7 @@ create table response_rows (
     trace_id varchar,
     workflow_name varchar,
     group_id varchar,
+    offered_tools varchar,                  -- JSON array of strings; null: nobody told
 );
 
 -- What was seen of a tool call by something that watched it.

@@ -23,6 +23,8 @@ class SeenResponse:
     agent_name: str | None = None
     usage: Usage | None = None
     model: str | None = None
+    offered_tools: tuple[str, ...] | None = None
+    """The names of the tools that the model was offered, handoffs among them."""
     provider_response_id: str | None = None
     finish_reason: str | None = None
     started_us: int | None = None
@@ -191,6 +193,10 @@ def _has_types(part: Any) -> bool:
         value = getattr(part, name)
         if isinstance(value, Usage):
             is_right = all(type(count) is int for count in value.counts)
+        elif name == "offered_tools":
+            is_right = value is None or (
+                isinstance(value, tuple) and all(isinstance(tool, str) for tool in value)
+            )
         elif isinstance(value, (list, SeenResponse, SeenOutcome)):
             is_right = True
         elif name.endswith("_us") or name in ("parent", "course"):
@@ -229,4 +235,6 @@ def _made(kind: type[_T], values: Any) -> _T:
 def _response(values: Any) -> SeenResponse:
     made = _made(SeenResponse, values)
     made.usage = Usage(*made.usage) if made.usage else None  # type: ignore[misc]
+    if isinstance(made.offered_tools, list):
+        made.offered_tools = tuple(made.offered_tools)
     return made

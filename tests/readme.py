@@ -1,6 +1,6 @@
 """The README's examples: run them, compare or rewrite what they print.
 
-`python -m tests.readme` writes what the examples print now into README.md.
+`python -m tests.readme` writes what the examples print now into README.md, and the list of queries.
 
 A `console` block holds commands after `$ ` with their output, a `python` block is run as a script
 with its output in the `text` block that follows, if there is one. All run in one empty folder, in
@@ -16,7 +16,10 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+
+from duckstore import catalogue
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -100,5 +103,20 @@ def _run(command: list[str], folder: str) -> str:
     return "\n".join(line.rstrip() for line in done.stdout.splitlines()) + "\n"
 
 
+_CATALOGUE = re.compile(r"(?<=<!-- catalogue -->\n).*(?=<!-- /catalogue -->)", re.S)
+
+
+def with_catalogue(text: str) -> str:
+    """The README with the list of queries as it is now."""
+    lines = ["\n"]
+    queries = catalogue.bundled().values()
+    for topic, members in groupby(queries, key=lambda query: query.topic):
+        lines += [f"| {topic} | question |\n", "|---|---|\n"]
+        lines += [f"| `{query.name}` | {query.title} |\n" for query in members]
+        lines.append("\n")
+    return _CATALOGUE.sub(lambda _: "".join(lines), text)
+
+
 if __name__ == "__main__":
-    README.write_text(rewritten(README.read_text(encoding="utf-8"))[0], encoding="utf-8")
+    before = README.read_text(encoding="utf-8")
+    README.write_text(with_catalogue(rewritten(before)[0]), encoding="utf-8")

@@ -28,6 +28,10 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("delete_branch", {"branch": "x", "force": "yes"}),
     ("purge_items", {"item": None}),
     ("usage", {"usage": ["1"]}),
+    *(
+        ("observe", {"seen": {"responses": [{"offered_tools": tools}]}, "batch": None})
+        for tools in ("find", 7, {"find": 1}, ["find", 7])
+    ),
 ]
 
 

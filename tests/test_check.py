@@ -123,6 +123,14 @@ BREAKS: list[tuple[str, str]] = [
         "insert into response_rows (response_id, session_key, item_id, run_id, parent_tool_call_id)"
         " values (9000, $root, $call, $question, $call)",
     ),
+    *(
+        (
+            "the tools that a model was offered are a JSON array of texts",
+            "insert into response_rows (response_id, session_key, item_id, run_id, offered_tools)"
+            f" values ($call, $root, $call, $question, '{text}')",
+        )
+        for text in ("look", '{"look": 1}', '["look", 7]', '["look", null]')
+    ),
     (
         "the current branch is not deleted, and what a branch inherits is stored",
         "insert into move_rows select 9000, session_key, 'delete', $edit, 1, null, null, null,"

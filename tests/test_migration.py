@@ -14,6 +14,7 @@ from duckstore.command import Command
 from duckstore.encoding import encode_items
 from duckstore.journal import Journal, journal_path
 from duckstore.schema import RELATIONS, SCHEMA_VERSION
+from duckstore.telemetry import Seen, SeenResponse
 from tests.rich import facts, fill
 from tests.runs import rows
 from tests.samples import assistant, call, output, user
@@ -38,7 +39,6 @@ create table response_rows_2 (
     group_id varchar,
 )
 """
-NAMES_2 = [line.split()[0] for line in RESPONSES_2.splitlines() if line.startswith("    ")]
 NEW_IN_3 = ("call_rows", "outcome_rows", "guardrail_rows", "price_rows")
 TOKENS = (
     "select response_id, session_id, run_id, agent_name, model, request_count, input_tokens,"
@@ -51,8 +51,17 @@ SUMS = (
 )
 
 
+def make_version_3(path: Path) -> None:
+    """Take from a store what version 3 did not have."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("alter table response_rows drop column offered_tools")
+        connection.execute("update store_meta set value = '3' where key = 'schema_version'")
+        connection.execute("update store_meta set value = 'old' where key = 'relations'")
+
+
 def make_version_2(path: Path) -> None:
     """Take from a store what version 2 did not have."""
+    make_version_3(path)
     with duckdb.connect(str(path)) as connection:
         for table in NEW_IN_3:
             connection.execute(f"drop table {table}")
@@ -78,7 +87,7 @@ def make_version_1(path: Path) -> None:
         connection.execute("update store_meta set value = '1' where key = 'schema_version'")
 
 
-MAKE_OLDER = {1: make_version_1, 2: make_version_2}
+MAKE_OLDER = {1: make_version_1, 2: make_version_2, 3: make_version_3}
 every_version = pytest.mark.parametrize("version", MAKE_OLDER)
 
 
@@ -134,6 +143,11 @@ def test_token_counts_are_kept(version: int, path: Path) -> None:
         responses, sums = rows(store, TOKENS), rows(store, SUMS)
         last_id = responses[-1][0]
     MAKE_OLDER[version](path)
+    (names,) = asked(
+        path,
+        "select string_agg(column_name, ', ' order by ordinal_position)"
+        " from information_schema.columns where table_name = 'response_rows'",
+    )[0]
     old = asked(path, "select * from response_rows order by response_id")
     with duckstore.open(path) as store:
         assert rows(store, TOKENS) == responses
@@ -148,7 +162,7 @@ def test_token_counts_are_kept(version: int, path: Path) -> None:
         assert store.check() == []
     assert len(old) == 4
     kept = f"where response_id <= {last_id} order by response_id"
-    now = ", ".join(NAMES_2).replace("cache_creation", "cache_write")
+    now = names.replace("cache_creation", "cache_write")
     assert asked(path, f"select {now} from response_rows {kept}") == old
     assert asked(
         path,
@@ -156,6 +170,22 @@ def test_token_counts_are_kept(version: int, path: Path) -> None:
         " join item_rows on response_rows.response_id = item_rows.item_id"
         " where response_rows.item_id = response_rows.response_id",
     ) == [(6, True)]
+
+
+@every_version
+def test_offered_tools_are_known_from_then_on(version: int, path: Path) -> None:
+    """Of what was stored before, nobody told."""
+    offered = "select offered_tools from responses order by response_id"
+    told = Seen(response=SeenResponse(model="gpt-5-mini", offered_tools=("find", "cancel")))
+    with duckstore.open(path) as store:
+        store.conversation("s").add([user("Hi."), assistant("Hello.")], told)
+        assert rows(store, offered) == [(["find", "cancel"],)]
+    MAKE_OLDER[version](path)
+    with duckstore.open(path) as store:
+        assert rows(store, offered) == [(None,)]
+        store.conversation("s").add([user("Hi again."), assistant("Hello.")], told)
+        assert rows(store, offered) == [(None,), (["find", "cancel"],)]
+        assert store.check() == []
 
 
 def test_an_older_store_is_not_changed_by_reading(path: Path) -> None:

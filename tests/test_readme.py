@@ -9,7 +9,7 @@ import pytest
 
 import duckstore
 from duckstore.schema import RELATIONS
-from tests.readme import README, rewritten, timeless
+from tests.readme import README, rewritten, timeless, with_catalogue
 
 
 def test_every_example_prints_what_the_readme_shows() -> None:
@@ -26,12 +26,17 @@ def test_every_relation_is_described(relation: str) -> None:
     assert re.search(rf"^\| `{relation}` \|", README.read_text(encoding="utf-8"), re.M)
 
 
-def test_every_query_and_command_is_named() -> None:
+def test_the_list_of_queries_is_that_of_the_catalogue() -> None:
+    """`python -m tests.readme` brings it up to date."""
     text = README.read_text(encoding="utf-8")
-    from duckstore.catalogue import bundled
+    assert with_catalogue(text) == text
+
+
+def test_every_command_is_named() -> None:
+    text = README.read_text(encoding="utf-8")
     from duckstore.cli import cli
 
-    for name in [*bundled(), *cli.commands]:
+    for name in cli.commands:
         assert f"`{name}" in text or f"duckstore {name}" in text, name
 
 

@@ -155,6 +155,7 @@ COLUMNS = {
         anchor_item_id BIGINT
         agent_name VARCHAR
         model VARCHAR
+        offered_tools VARCHAR[]
         provider_response_id VARCHAR
         request_count BIGINT
         input_tokens BIGINT

@@ -463,9 +463,9 @@ def test_a_killed_process_loses_at_most_how_the_run_ended(path: Path) -> None:
     with duckstore.open(path) as store:
         assert rows(
             store,
-            "select agent_name, total_tokens, started_at < ended_at from responses"
+            "select agent_name, total_tokens, offered_tools, started_at < ended_at from responses"
             " order by response_id",
-        ) == [("Caller", 1100, True), ("Caller", 2200, True), ("Caller", 3300, True)]
+        ) == [("Caller", tokens, ["weather", "broken"], True) for tokens in (1100, 2200, 3300)]
         assert rows(store, "select distinct status_source from tool_calls") == [("trace",)]
         assert rows(store, "select status from runs") == [("completed",)]
         assert store.check() == []

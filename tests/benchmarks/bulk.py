@@ -33,7 +33,7 @@ from duckstore.stored import StoredSessions
 from duckstore.telemetry import Seen, SeenResponse
 from duckstore.tree import SessionState
 from duckstore.usage import Usage
-from tests.benchmarks.conversations import Add, Edit, Fork, Item, Step
+from tests.benchmarks.conversations import TOOLS, Add, Edit, Fork, Item, Step
 
 __all__ = ["FILLS", "duckstore_rows", "fill_advanced", "fill_duckstore", "fill_sqlite"]
 
@@ -96,7 +96,7 @@ class _Writer:
     def _add(self, state: SessionState, new: list[Item], next_id: Callable[[], int]) -> None:
         state.create(next_id, self.now)
         usage = Usage(1, 900 + 40 * len(state.path), 60 * len(new), 512, 0, 0, 1000)
-        seen = SeenResponse(usage=usage, model="model")
+        seen = SeenResponse(usage=usage, model="model", offered_tools=TOOLS)
         responses = state.append(
             new_items(encode_batch(new)),
             next_id,

@@ -49,6 +49,8 @@ class Scale:
     """Runs of the agent of each kind, with hooks or tracing and without."""
     watched_turns: int = 8
     """Turns of each, in which it calls two tools."""
+    catalogue_items: tuple[int, ...] = (1_000_000, 5_000_000)
+    """Items in the stores that every query of the catalogue is asked of."""
     soak_seconds: float = 300
     soak_sessions: int = 50
 
@@ -73,6 +75,7 @@ QUICK = Scale(
     branch_items=(100, 2_000),
     branch_counts=(10, 100),
     watched_rounds=40,
+    catalogue_items=(20_000, 100_000),
     soak_seconds=20,
 )
 SMALLEST = Scale(
@@ -97,6 +100,7 @@ SMALLEST = Scale(
     branch_counts=(2, 6),
     watched_rounds=2,
     watched_turns=2,
+    catalogue_items=(200, 400),
     soak_seconds=2,
     soak_sessions=7,
 )
