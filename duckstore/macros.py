@@ -120,8 +120,8 @@ def _make(cursor: duckdb.DuckDBPyConnection, macro: Macro) -> None:
         cursor.execute(f'create or replace macro "{inner}"({given}) as table {body}')
     except duckdb.Error as error:
         raise errors.QueryFileError(
-            f"the query {macro.name} cannot be a macro: {error}. There, parameters may stand in where "
-            "and limit, and not beside aggregates. Nothing was installed"
+            f"the query {macro.name} cannot be a macro: {error}. There, parameters may stand in "
+            "where and limit, and not beside aggregates. Nothing was installed"
         ) from error
 
 

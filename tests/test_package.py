@@ -47,6 +47,7 @@ def test_public_names() -> None:
     """The names of the package are exactly these: each is a promise."""
     assert sorted(duckstore.__all__) == [
         "Alternative",
+        "Archive",
         "BranchDiff",
         "BranchInfo",
         "DiffItem",
@@ -60,6 +61,7 @@ def test_public_names() -> None:
         "__version__",
         "errors",
         "open",
+        "open_parquet",
         "recover",
         "trace_to",
     ]
@@ -69,7 +71,7 @@ def test_public_names() -> None:
 
 
 def test_public_methods_of_a_store() -> None:
-    methods = {name for name in vars(duckstore.Store) if not name.startswith("_")}
+    methods = {name for name in dir(duckstore.Store) if not name.startswith("_")}
     assert methods >= {
         "path",
         "session",
@@ -81,6 +83,7 @@ def test_public_methods_of_a_store() -> None:
         "sql",
         "scan",
         "queries",
+        "install_queries",
         "export_parquet",
         "check",
         "close",
