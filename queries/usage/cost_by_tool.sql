@@ -1,8 +1,8 @@
 -- What each tool cost and how long it took, with the agents that ran as tools.
 --
 -- One row per tool and currency; a call in which models of two currencies were paid is in both. A
--- tool costs what the agents in it used: their model calls, in
--- millionths of the currency, and NULL for a tool in which no agent ran or none that is priced.
+-- tool costs what the agents in it used: their model calls, in millionths of the currency, and NULL
+-- for a tool in which no agent ran or none that is priced.
 -- Times are known only where something that saw the tool run recorded them. The overlap share is
 -- the part of them during which another call of the same response ran too.
 --
@@ -20,6 +20,10 @@
 --     Ignore calls made before this moment.
 -- param until: timestamptz = null
 --     Ignore calls made at or after this moment.
+-- param tool_name: varchar = null
+--     Only this tool.
+-- param agent_name: varchar = null
+--     Only calls that this agent made.
 -- param include_superseded: boolean = true
 --     Also calls on paths that an edit replaced: they were made and paid for.
 -- param row_limit: bigint = null
@@ -27,27 +31,48 @@
 
 with
 
+nested as (
+    select
+        response_id,
+        parent_tool_call_id,
+        total_tokens
+    from responses
+    where
+        parent_tool_call_id is not null
+        and ($session_id::varchar is null or session_id = $session_id)
+),
+
+priced as (
+    select
+        response_id,
+        currency,
+        total_cost
+    from costs
+    where $session_id is null or session_id = $session_id
+),
+
 -- What the model calls in each tool call cost together.
 paid as (
     select
-        responses.parent_tool_call_id as tool_call_id,
-        costs.currency,
+        nested.parent_tool_call_id as tool_call_id,
+        priced.currency,
         count(*) as response_count,
-        sum(responses.total_tokens)::bigint as total_tokens,
-        sum(costs.total_cost)::bigint as total_cost
-    from responses
-    inner join costs on responses.response_id = costs.response_id
-    where responses.parent_tool_call_id is not null
-    group by responses.parent_tool_call_id, costs.currency
+        sum(nested.total_tokens)::bigint as total_tokens,
+        sum(priced.total_cost)::bigint as total_cost
+    from nested
+    inner join priced on nested.response_id = priced.response_id
+    group by nested.parent_tool_call_id, priced.currency
 ),
 
 chosen as (
     select *
     from tool_calls
     where
-        ($session_id::varchar is null or session_id = $session_id)
+        ($session_id is null or session_id = $session_id)
         and ($since::timestamptz is null or created_at >= $since)
         and ($until::timestamptz is null or created_at < $until)
+        and ($tool_name::varchar is null or tool_name = $tool_name)
+        and ($agent_name::varchar is null or agent_name = $agent_name)
         and ($include_superseded::boolean or is_current or is_archived)
 ),
 
@@ -72,10 +97,11 @@ select
     count(*) as call_count,
     count(*) filter (where status = 'error') as error_count,
     count(distinct agent_name) as agent_count,
-    sum(duration_seconds) as total_seconds,
+    -- To the microsecond, as they were taken: a sum of doubles differs from time to time.
+    round(sum(duration_seconds), 6) as total_seconds,
     quantile_cont(duration_seconds, 0.5) as p50_seconds,
     quantile_cont(duration_seconds, 0.95) as p95_seconds,
-    sum(overlap_seconds) / nullif(sum(duration_seconds), 0) as overlap_share,
+    round(sum(overlap_seconds), 6) / nullif(round(sum(duration_seconds), 6), 0) as overlap_share,
     sum(response_count)::bigint as response_count,
     sum(total_tokens)::bigint as total_tokens,
     sum(total_cost)::bigint as total_cost
@@ -85,5 +111,5 @@ order by
     total_cost desc nulls last,
     total_seconds desc nulls last,
     tool_name asc nulls last,
-    currency asc
+    currency asc nulls last
 limit $row_limit

@@ -16,6 +16,10 @@
 --     Ignore responses made before this moment.
 -- param until: timestamptz = null
 --     Ignore responses made at or after this moment.
+-- param agent_name: varchar = null
+--     Only responses of this agent.
+-- param model: varchar = null
+--     Only this model.
 -- param include_superseded: boolean = true
 --     Also responses on paths that an edit replaced: they were made and paid for.
 -- param row_limit: bigint = null
@@ -35,6 +39,8 @@ where
     and ($session_id::varchar is null or session_id = $session_id)
     and ($since::timestamptz is null or created_at >= $since)
     and ($until::timestamptz is null or created_at < $until)
+    and ($agent_name::varchar is null or agent_name = $agent_name)
+    and ($model::varchar is null or model = $model)
     and ($include_superseded::boolean or is_current or is_archived)
 group by model
 order by response_count desc, model asc nulls last

@@ -21,6 +21,8 @@
 --     Ignore responses made at or after this moment.
 -- param agent_name: varchar = null
 --     Only this agent.
+-- param model: varchar = null
+--     Only responses of this model.
 -- param include_superseded: boolean = true
 --     Also responses on paths that an edit replaced: they were made and paid for.
 -- param row_limit: bigint = null
@@ -36,16 +38,23 @@ chosen as (
         and ($since::timestamptz is null or created_at >= $since)
         and ($until::timestamptz is null or created_at < $until)
         and ($agent_name::varchar is null or agent_name = $agent_name)
+        and ($model::varchar is null or model = $model)
         and ($include_superseded::boolean or is_current or is_archived)
+),
+
+paid as (
+    select *
+    from costs
+    where $session_id::varchar is null or session_id = $session_id
 ),
 
 priced as (
     select
         chosen.*,
-        costs.currency,
-        costs.total_cost
+        paid.currency,
+        paid.total_cost
     from chosen
-    left join costs on chosen.response_id = costs.response_id
+    left join paid on chosen.response_id = paid.response_id
 )
 
 select
@@ -61,7 +70,8 @@ select
     sum(reasoning_output_tokens)::bigint as reasoning_output_tokens,
     sum(total_tokens)::bigint as total_tokens,
     sum(total_cost)::bigint as total_cost,
-    sum(duration_seconds) as total_seconds,
+    -- To the microsecond, as they were taken: a sum of doubles differs from time to time.
+    round(sum(duration_seconds), 6) as total_seconds,
     quantile_cont(duration_seconds, 0.5) as p50_seconds,
     quantile_cont(duration_seconds, 0.95) as p95_seconds,
     count(distinct run_id) as run_count,
@@ -72,5 +82,5 @@ order by
     total_tokens desc nulls last,
     agent_name asc nulls last,
     model asc nulls last,
-    currency asc
+    currency asc nulls last
 limit $row_limit

@@ -18,6 +18,8 @@
 --     Ignore rows from before this moment.
 -- param until: timestamptz = null
 --     Ignore rows from this moment on.
+-- param include_superseded: boolean = true
+--     Also rows on paths that an edit replaced.
 -- param row_limit: bigint = null
 --     Return at most this many rows.
 
@@ -42,6 +44,7 @@ known as (
         ($session_id::varchar is null or session_id = $session_id)
         and ($since::timestamptz is null or created_at >= $since)
         and ($until::timestamptz is null or created_at < $until)
+        and ($include_superseded::boolean or is_current or is_archived)
     union all
     select
         2 as relation_rank,
@@ -62,6 +65,7 @@ known as (
         ($session_id::varchar is null or session_id = $session_id)
         and ($since::timestamptz is null or created_at >= $since)
         and ($until::timestamptz is null or created_at < $until)
+        and ($include_superseded::boolean or is_current or is_archived)
     union all
     select
         3 as relation_rank,
@@ -79,6 +83,7 @@ known as (
         ($session_id::varchar is null or session_id = $session_id)
         and ($since::timestamptz is null or created_at >= $since)
         and ($until::timestamptz is null or created_at < $until)
+        and ($include_superseded or status <> 'superseded')
 ),
 
 -- One row per relation and fact, in their order.

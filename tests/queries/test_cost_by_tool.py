@@ -70,3 +70,20 @@ def test_calls_that_ran_at_once(store: Store) -> None:
     frame = store.query("cost_by_tool")
     assert frame["overlap_share"].to_list() == [pytest.approx(0.5)]
     assert frame["p50_seconds"].to_list() == [2.0]
+
+
+def test_tool_and_agent(store: Store) -> None:
+    """A tool's cost is whole, whoever asks; the agent is the one that called it."""
+    fill(store)
+    talk = store.conversation("other")
+    talk.add([user("go")])
+    talk.add([call("look", "b"), call("ask", "c")], Seen(agent_name="Desk"))
+    store.set_prices([{"model": "small", "input_price": 1, "output_price": 1}])
+    assert [row[:3] for row in rows(store)] == [
+        ("ask", "USD", 1),
+        ("ask", None, 1),
+        ("look", None, 1),
+    ]
+    assert rows(store, tool_name="look") == [("look", None, 1, None, None, None)]
+    assert rows(store, agent_name="Outer") == [("ask", "USD", 1, 2.0, 110, 110)]
+    assert rows(store, agent_name="Inner") == []

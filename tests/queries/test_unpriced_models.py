@@ -10,7 +10,12 @@ import pytest
 
 import duckstore
 from duckstore import Store
+from duckstore.telemetry import Seen, SeenResponse
+from duckstore.usage import Usage
 from tests.priced import Answer, date_back, respond
+from tests.samples import assistant, user
+
+SAMPLES: dict[str, list[Any]] = {"model": ["gpt-4.1", None]}
 
 Row = tuple[Any, ...]
 
@@ -88,3 +93,14 @@ def test_session_and_superseded(store: Store) -> None:
     assert rows(store, session_id="one") == [("c", 2, 1, 300, 30)]
     assert rows(store, session_id="one", include_superseded=False) == [("c", 1, 1, 100, 10)]
     assert rows(store, session_id="no such session") == []
+
+
+def test_agent_and_model(store: Store) -> None:
+    talk = store.conversation("s")
+    talk.add([user("go")])
+    for agent_name, model in (("X", "c"), ("Y", "c"), ("Y", "b")):
+        usage = Usage(1, 10, 1, 0, 0, 0, 11)
+        seen = Seen(agent_name=agent_name, response=SeenResponse(usage=usage, model=model))
+        talk.add([assistant("done")], seen)
+    assert rows(store, agent_name="Y") == [("b", 1, 1, 10, 1), ("c", 1, 1, 10, 1)]
+    assert rows(store, model="c") == [("c", 2, 1, 20, 2)]

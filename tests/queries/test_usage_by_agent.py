@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from duckstore import Store
 from duckstore.telemetry import Seen, SeenCall, SeenResponse
 from duckstore.usage import Usage
 from tests.samples import assistant, call, output, user
+
+SAMPLES: dict[str, list[Any]] = {"model": ["gpt-4.1", None]}
 
 
 def used(tokens: int, model: str | None, **more: object) -> SeenResponse:
@@ -84,3 +87,4 @@ def test_only_some(store: Store) -> None:
     store.conversation("s").rewind(1)
     assert rows(store, include_superseded=False, session_id="s") == []
     assert len(rows(store, row_limit=1)) == 1
+    assert [row[0] for row in rows(store, model="small")] == ["Inner"]

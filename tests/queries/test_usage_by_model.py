@@ -1,4 +1,4 @@
-"""usage_by_model: what the model calls cost, by model."""
+"""usage_by_model: what each model was used for, took and cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ import pytest
 
 import duckstore
 from duckstore import Store
+from duckstore.telemetry import Seen, SeenResponse
+from duckstore.usage import Usage
 from tests.priced import Answer, date_back, respond
+from tests.samples import assistant, call, output, user
+
+SAMPLES: dict[str, list[Any]] = {"model": ["gpt-4.1", None]}
 
 Row = tuple[Any, ...]
 
@@ -115,3 +120,76 @@ def test_compacted_responses_still_count(store: Store) -> None:
     store.set_prices(PRICES)
     store.conversation("one").replace_all([{"role": "user", "content": "Summary."}])
     assert rows(store, include_superseded=False) == [("a", "USD", 1, 0, 2800)]
+
+
+def used(tokens: int, model: str | None, **more: Any) -> SeenResponse:
+    """A response with ten times as many tokens in as out, of which some were reasoning."""
+    return SeenResponse(
+        usage=Usage(1, tokens * 10, tokens, 4, 3, 2, tokens * 11), model=model, **more
+    )
+
+
+def test_responses_without_cost_count_too(store: Store) -> None:
+    """Errors, unknown usage and unknown models are responses, and what was used is theirs."""
+    talk = store.conversation("s")
+    talk.add([user("go")])
+    talk.add(
+        [call("find", "1"), output("1")],
+        Seen(agent_name="A", response=used(100, "a", started_us=0, ended_us=1_000_000)),
+    )
+    talk.add(
+        [assistant("found")],
+        Seen(
+            agent_name="A",
+            response=used(10, "a", started_us=0, ended_us=3_000_000),
+            responses=[SeenResponse(agent_name="B", model="a", error_type="Timeout")],
+        ),
+    )
+    talk.add([user("more")])
+    talk.add([assistant("no")], Seen(agent_name="B"))
+    store.set_prices([PRICES[0] | {"request_price": "0.01"}])
+    frame = store.query("usage_by_model")
+    assert frame.select(
+        "model", "currency", "response_count", "error_count", "unpriced_count", "total_cost"
+    ).rows() == [("a", "USD", 3, 1, 1, 23_068), (None, None, 1, 0, 1, None)]
+    assert frame.row(0, named=True) == {
+        "model": "a",
+        "currency": "USD",
+        "response_count": 3,
+        "error_count": 1,
+        "unpriced_count": 1,
+        "unpriced_share": pytest.approx(1 / 3),
+        "request_count": 2,
+        "input_tokens": 1100,
+        "cache_read_input_tokens": 8,
+        "cache_write_input_tokens": 6,
+        "output_tokens": 110,
+        "reasoning_output_tokens": 4,
+        "total_tokens": 1210,
+        "input_cost": 2172,
+        "cache_read_cost": 4,
+        "cache_write_cost": 12,
+        "output_cost": 880,
+        "request_cost": 20_000,
+        "total_cost": 23_068,
+        "p50_seconds": 2.0,
+        "p95_seconds": pytest.approx(2.9),
+        "run_count": 1,
+        "session_count": 1,
+        "first_used_at": frame["first_used_at"][0],
+        "last_used_at": frame["last_used_at"][0],
+    }
+
+
+def test_agent_and_model(store: Store) -> None:
+    talk = store.conversation("s")
+    talk.add([user("go")])
+    talk.add([call("find", "1"), output("1")], Seen(agent_name="A", response=used(1, "a")))
+    talk.add([assistant("found")], Seen(agent_name="B", response=used(2, "b")))
+    talk.add([user("go")])
+    talk.add([assistant("found")], Seen(agent_name="B", response=used(3, "b")))
+    assert rows(store) == [("a", None, 1, 1, None), ("b", None, 2, 2, None)]
+    assert rows(store, agent_name="A") == [("a", None, 1, 1, None)]
+    assert rows(store, model="b") == [("b", None, 2, 2, None)]
+    frame = store.query("usage_by_model", model="b")
+    assert frame.select("total_tokens", "run_count", "session_count").rows() == [(55, 2, 1)]

@@ -57,3 +57,22 @@ def test_only_a_session_or_a_time(store: Store) -> None:
     assert known(store, session_id="a")["tool_calls", "times"] == (1, 0)
     assert known(store, since=datetime(2999, 1, 1, tzinfo=UTC)) == {}
     assert known(store, until=datetime(2999, 1, 1, tzinfo=UTC))["runs", "usage"] == (2, 0)
+
+
+def test_what_an_edit_replaced(store: Store) -> None:
+    """It counts unless it is left out."""
+    talk = store.conversation("s")
+    talk.add([user("one"), call("find", "1"), output("1"), assistant("1")])
+    talk.edit(1, "uno")
+    talk.add([call("find", "2"), output("2")])
+    assert {key[0]: row[0] for key, row in known(store).items()} == {
+        "responses": 3,
+        "tool_calls": 2,
+        "runs": 2,
+    }
+    found = known(store, include_superseded=False)
+    assert {key[0]: row[0] for key, row in found.items()} == {
+        "responses": 1,
+        "tool_calls": 1,
+        "runs": 1,
+    }
