@@ -808,7 +808,9 @@ left join (
         session_key,
         max(created_at) as updated_at,
         count(*) as item_count,
-        count(*) filter (where run_id = item_id and operation <> 'fork') as run_count,
+        count(*) filter (
+            where run_id = item_id and operation not in ('fork', 'compact')
+        ) as run_count,
         min(user_item_id) as user_item_id,
     from item_rows
     group by session_key
