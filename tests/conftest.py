@@ -27,9 +27,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return stop_clock(monkeypatch)
 
 
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A closed store without sessions, made once: making one costs more than most tests."""
+    path = tmp_path_factory.mktemp("empty") / "empty.duckdb"
+    duckstore.open(path).close()
+    return path
+
+
 @pytest.fixture
-def store(path: Path) -> Iterator[duckstore.Store]:
+def store(path: Path, empty_file: Path) -> Iterator[duckstore.Store]:
     """An empty store in a file, closed after the test."""
+    shutil.copy2(empty_file, path)
     with duckstore.open(path) as opened:
         yield opened
 

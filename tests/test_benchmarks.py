@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 import duckstore
+from duckstore import catalogue
 from tests.benchmarks.__main__ import ALL, PARTS
 from tests.benchmarks.__main__ import run as run_benchmarks
 from tests.benchmarks.branches import OWN, fill_branches
 from tests.benchmarks.bulk import fill_duckstore, fill_sqlite
+from tests.benchmarks.catalogue import catalogue_markdown
 from tests.benchmarks.conversations import Add, Edit, conversation, items, timeline
 from tests.benchmarks.goals import GOALS, markdown
 from tests.benchmarks.report import RATE, Report, Row
@@ -206,8 +208,49 @@ def test_every_row_of_watching_is_there(some_report: Report) -> None:
     ]
 
 
-def test_the_soak_is_for_itself() -> None:
-    assert set(ALL) - set(PARTS) == {"soak"}
+def test_the_catalogue_and_the_soak_are_for_themselves() -> None:
+    assert set(ALL) - set(PARTS) == {"catalogue", "soak"}
+
+
+@pytest.mark.slow
+def test_every_query_is_in_the_table_of_the_catalogue(report: Report) -> None:
+    """Asked of stores of two sizes and of one session of two, with seconds and memory."""
+    queries = list(catalogue.bundled())
+    small, large = SMALLEST.catalogue_items
+    places = [
+        place for n in (small, large) for place in (f"{n} items", f"{n // 50} in one session")
+    ]
+    rows = [row for row in report.rows if row.part == "catalogue"]
+    assert {row.case for row in rows} == {
+        f"{name}, {place}{what}"
+        for name in queries
+        for place in places
+        for what in ("", ", memory")
+    }
+    lines = catalogue_markdown(report).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2 : 2 + len(queries)]] == [
+        f"| `{name}`" for name in queries
+    ]
+
+
+def test_the_table_of_the_catalogue_tells_what_five_times_the_items_come_to() -> None:
+    """A query that was not answered says so."""
+
+    def row(place: str, value: float | None, unit: str = "s") -> Row:
+        what = ", memory" if unit == "MB" else ""
+        samples = {DUCKSTORE: [] if value is None else [value]}
+        return Row("catalogue", f"turns, {place}{what}", samples, unit)
+
+    rows = [row("10 items", 0.5), row("10 items", 100, "MB"), row("1 in one session", 0.1)]
+    rows += [row("1 in one session", 90, "MB"), row("50 items", 2.5), row("50 items", 300, "MB")]
+    rows += [row("5 in one session", None), row("5 in one session", None, "MB")]
+    head, _, line, _, title = catalogue_markdown(Report("Title", rows)).splitlines()
+    assert head == (
+        "| query | 10 items: s | 50 items: s | ratio | 10 items: MB | 50 items: MB"
+        " | 1 in one session: s | 5 in one session: s | ratio |"
+    )
+    assert line == "| `turns` | 0.50 | 2.50 | 5.00 | 100 | 300 | 0.10 | failed |  |"
+    assert title == "Title."
 
 
 @pytest.mark.slow

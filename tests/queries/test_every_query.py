@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import cache
@@ -35,15 +35,17 @@ NAMES = [path.stem for path in FILES]
 
 # Values of the parameters that queries share.
 SAMPLES: dict[str, list[Any]] = {
-    "session_id": ["orders", "no such session", None],
-    "since": [datetime(2020, 1, 1, tzinfo=UTC), "2020-01-01", None],
-    "until": [datetime(2999, 1, 1, tzinfo=UTC), "2999-01-01T00:00:00+02:00", None],
-    "tool_name": ["find", None],
-    "agent_name": ["triage", None],
-    "kind": ["edit", "compact", None],
-    "include_superseded": [True, False, "true"],
-    "include_compactions": [True, False],
-    "row_limit": [0, 1, "2", None],
+    "session_id": ["orders", "no such session"],
+    "since": [datetime(2020, 1, 1, tzinfo=UTC), "2999-01-01"],
+    "until": [datetime(2999, 1, 1, tzinfo=UTC), "2020-01-01T00:00:00+02:00"],
+    "tool_name": ["find"],
+    "agent_name": ["triage"],
+    "model": ["gpt-4.1"],
+    "user_id": ["ada"],
+    "kind": ["edit", "compact"],
+    "include_superseded": [True, "false"],
+    "include_compactions": [True, "false"],
+    "row_limit": [0, "2"],
 }
 
 
@@ -81,6 +83,12 @@ def module_of(name: str) -> ModuleType:
 @pytest.fixture(scope="module")
 def linter() -> Linter:
     return Linter(config=FluffConfig.from_path(str(ROOT)))
+
+
+@pytest.fixture(scope="module")
+def answer(rich: duckstore.Store) -> Callable[[str], pl.DataFrame]:
+    """What each query answers on the store; asked once."""
+    return cache(lambda name: rich.query(name))
 
 
 def columns_of(store: duckstore.Store, query: queryfile.Query) -> dict[str, str]:
@@ -146,9 +154,11 @@ def test_empty_store(name: str, empty: duckstore.Store) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_order_is_total(name: str, rich: duckstore.Store) -> None:
-    """The same question gives the same rows in the same order, also from a copy of the store."""
-    first = rich.query(name)
+def test_the_order_is_total(
+    name: str, rich: duckstore.Store, answer: Callable[[str], pl.DataFrame]
+) -> None:
+    """The same question gives the same rows in the same order, and a limit takes the first."""
+    first = answer(name)
     assert first.height > 1
     assert_frame_equal(first, rich.query(name))
     limited = rich.query(name, row_limit=first.height - 1)
@@ -175,8 +185,13 @@ def test_reads_relations_only(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_null_row_limit_means_all(name: str, rich: duckstore.Store) -> None:
-    assert_frame_equal(rich.query(name, row_limit=None), rich.query(name, row_limit=10**9))
+def test_null_row_limit_means_all(
+    name: str, rich: duckstore.Store, answer: Callable[[str], pl.DataFrame]
+) -> None:
+    """As it is the default everywhere."""
+    assert_frame_equal(answer(name), rich.query(name, row_limit=10**9))
+    (limit,) = (p for p in catalogue.bundled()[name].parameters if p.name == "row_limit")
+    assert limit.default is None
 
 
 @pytest.mark.parametrize(
@@ -236,33 +251,34 @@ def parts(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_parquet_answers_as_the_store(
-    name: str, rich: duckstore.Store, archive: duckstore.Archive
+    name: str, archive: duckstore.Archive, answer: Callable[[str], pl.DataFrame]
 ) -> None:
     """The same rows in the same order from a folder of exported files, with the same types."""
-    live = rich.query(name)
-    assert_frame_equal(live, archive.query(name))
+    assert_frame_equal(answer(name), archive.query(name))
 
 
 @pytest.mark.parametrize(
     "name", [name for name in NAMES if catalogue.bundled()[name].scope == "session"]
 )
 def test_sessions_put_together(
-    name: str, archive: duckstore.Archive, parts: list[duckstore.Archive]
+    name: str, parts: list[duckstore.Archive], answer: Callable[[str], pl.DataFrame]
 ) -> None:
     """What has the scope of a session gives all rows when each eighth is asked by itself."""
-    whole = as_texts(archive.query(name))
-    assert sorted(row for part in parts for row in as_texts(part.query(name))) == whole
+    assert sorted(row for part in parts for row in as_texts(part.query(name))) == as_texts(
+        answer(name)
+    )
 
 
 @pytest.mark.parametrize(
     "name", [name for name in NAMES if catalogue.bundled()[name].scope == "store"]
 )
 def test_the_scope_is_no_larger_than_it_must_be(
-    name: str, archive: duckstore.Archive, parts: list[duckstore.Archive]
+    name: str, parts: list[duckstore.Archive], answer: Callable[[str], pl.DataFrame]
 ) -> None:
     """What has the scope of the store cannot be put together from eighths of it."""
-    whole = as_texts(archive.query(name))
-    assert sorted(row for part in parts for row in as_texts(part.query(name))) != whole
+    assert sorted(row for part in parts for row in as_texts(part.query(name))) != as_texts(
+        answer(name)
+    )
 
 
 def as_texts(frame: pl.DataFrame) -> list[str]:
@@ -281,9 +297,11 @@ def installed(rich: duckstore.Store) -> duckstore.Store:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_macro_answers_as_the_query(name: str, installed: duckstore.Store) -> None:
+def test_the_macro_answers_as_the_query(
+    name: str, installed: duckstore.Store, answer: Callable[[str], pl.DataFrame]
+) -> None:
     """`from NAME()` in any DuckDB tool gives what the query does, and takes its parameters."""
-    assert_frame_equal(installed.query(name), installed.sql(f"from {name}()"))
+    assert_frame_equal(answer(name), installed.sql(f"from {name}()"))
     given = {p.name: samples_of(name, p.name)[0] for p in catalogue.bundled()[name].parameters}
     arguments = ", ".join(f"{parameter} := ${parameter}" for parameter in given)
     assert_frame_equal(
