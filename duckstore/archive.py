@@ -81,6 +81,9 @@ class Archive(Asking):
         """The folder's full path."""
         return str(self._root)
 
+    def _check_open(self) -> None:
+        self._files.check_open()
+
     def _frame(self, sql: str, parameters: Mapping[str, Any] | None = None) -> polars.DataFrame:
         return frame(self._files, sql, parameters)
 
@@ -152,6 +155,11 @@ class _Files:
         )
         self._connection.execute(f"create view {relation} as select {columns} from {source}")
 
+    def check_open(self) -> None:
+        """Raise ClosedError after `close`."""
+        if self.is_closed:
+            raise errors.ClosedError(f"the archive {self._root} is closed: open it again")
+
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor for one question.
@@ -160,8 +168,7 @@ class _Files:
             ClosedError: It was closed.
             SQLError: DuckDB refuses the statement.
         """
-        if self.is_closed:
-            raise errors.ClosedError(f"the archive {self._root} is closed: open it again")
+        self.check_open()
         with reading(self._connection) as cursor:
             yield cursor
 

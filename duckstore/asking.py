@@ -55,6 +55,10 @@ class Asking(ABC):
         return catalogue.load(self._own_queries)
 
     @abstractmethod
+    def _check_open(self) -> None:
+        """Raise ClosedError after `close`."""
+
+    @abstractmethod
     def _frame(self, sql: str, parameters: Mapping[str, Any] | None = None) -> polars.DataFrame:
         """Run one reading statement for a data frame."""
 
@@ -106,6 +110,7 @@ class Asking(ABC):
         Raises:
             QueryFileError: A query file is wrong, or disagrees with its header.
         """
+        self._check_open()
         found = self._catalogue()
         for problem in found.problems.values():
             raise problem

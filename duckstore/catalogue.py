@@ -46,11 +46,10 @@ class Catalogue:
         if name in self.problems:
             raise self.problems[name]
         if name not in self.queries:
-            names = sorted(self.queries)
-            near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.4) or names[:3]
+            near = difflib.get_close_matches(str(name), self.queries, n=3, cutoff=0.4)
+            hint = f"near it: {', '.join(near)}" if near else "nor anything near it"
             raise errors.UnknownQueryError(
-                f"no query is named {name!r}; near it: {', '.join(near)}. `duckstore queries` "
-                "lists all"
+                f"no query is named {name!r}; {hint}. `duckstore queries` lists all"
             )
         return self.queries[name]
 

@@ -628,12 +628,28 @@ select
 from spans
 inner join session_rows on spans.session_key = session_rows.session_key
 left join joined_messages on spans.run_id = joined_messages.run_id
-left join item_rows as openings on spans.user_item_id = openings.item_id
+-- Texts are what is large. Each of these two holds a text a run at most, and says so with conditions
+-- from which DuckDB takes it for the smaller side: else it puts the runs into the hash table, with
+-- all that they have by then, and a million of them do not fit into 2 GB.
+left join (
+    select
+        item_id,
+        run_id,
+        text,
+    from item_rows
+    where role = 'user' and item_id = user_item_id
+) as openings on spans.user_item_id = openings.item_id
 left join calls on spans.run_id = calls.run_id
 left join tokens on spans.run_id = tokens.run_id
 left join ends on spans.run_id = ends.run_id
 left join begun_over on spans.run_id = begun_over.run_id
-left join item_rows as answers
+left join (
+    select
+        item_id,
+        text,
+    from item_rows
+    where role = 'assistant' and text is not null and item_id >= run_id
+) as answers
     on answers.item_id = case
         when spans.is_live and not coalesce(begun_over.is_live, false) then spans.live_answer_id
         else spans.last_answer_id

@@ -249,6 +249,9 @@ class Store(Asking):
 
     # Questions -------------------------------------------------------------------------------
 
+    def _check_open(self) -> None:
+        self._open_access()
+
     def _frame(self, sql: str, parameters: Mapping[str, Any] | None = None) -> polars.DataFrame:
         return self._open_access().frame(sql, parameters)
 

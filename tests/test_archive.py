@@ -107,6 +107,8 @@ def test_after_close_it_says_so(folder: Path) -> None:
     archive.close()
     with pytest.raises(errors.ClosedError, match="open it again"):
         archive.query("turn_pairs")
+    with pytest.raises(errors.ClosedError):
+        archive.queries()
     assert repr(archive).endswith(", closed)")
 
 

@@ -182,13 +182,18 @@ def test_queries_lists_all_and_describes_one() -> None:
 
 
 @pytest.mark.parametrize("name", list(catalogue.bundled()))
-def test_each_query_is_a_command_with_its_parameters(filled: Path, name: str) -> None:
+def test_each_query_is_a_command_with_its_parameters(name: str) -> None:
     query = catalogue.bundled()[name]
     text = call("query", name, "--help").stdout
     for parameter in query.parameters:
         assert f"--{parameter.name.replace('_', '-')} " in text
     assert "Columns:" in text
-    assert not {p.name for p in query.parameters} & {"db", "database", "format", "help"}
+    taken = {"db", "database", "format", "help", "show", "explain", "queries"}
+    assert not {p.name for p in query.parameters} & taken
+
+
+@pytest.mark.parametrize("name", ["edit_points", "tool_usage", "turn_pairs", "unpriced_models"])
+def test_a_query_prints_its_rows(filled: Path, name: str) -> None:
     rows = data("-d", filled, "query", name)
     columns = [row["name"] for row in data("queries", name) if row["part"] == "column"]
     assert [list(row) for row in rows] == [columns] * len(rows)
@@ -348,8 +353,9 @@ def test_ids_are_completed_and_mistakes_are_silent(filled: Path, tmp_path: Path)
 
     assert completed("show or", filled) == ["orders"]
     assert completed("query turn_pairs --session-id or", filled) == ["orders"]
-    assert completed("query turn", filled) == ["turn_pairs"]
-    assert completed("queries turn", filled) == ["turn_pairs"]
+    turns = [name for name in catalogue.bundled() if name.startswith("turn_")]
+    assert completed("query turn_", filled) == turns
+    assert completed("queries turn_", filled) == turns
     assert completed("show or", tmp_path / "none") == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,14 +48,22 @@ def rows_of(path: Path, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
-@pytest.fixture
-def ready(path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A closed store with a session and with the queries."""
+    path = tmp_path_factory.mktemp("made") / "agents.duckdb"
     with duckstore.open(path) as store:
         talk = store.conversation("s")
         talk.add([user("go"), call("find", "1"), output("1"), call("sort", "2")])
         store.conversation("t").add([user("again"), call("find", "1")])
         assert store.install_queries() == list(catalogue.bundled())
+    return path
+
+
+@pytest.fixture
+def ready(made: Path, path: Path) -> Path:
+    """A copy of it for one test."""
+    shutil.copy(made, path)
     return path
 
 

@@ -49,7 +49,14 @@ def paired_calls(items: list[Any]) -> int:
     return paired
 
 
-@pytest.mark.parametrize("name", [*LINEAR, "tau-bench-chat-completions"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(name for name in LINEAR if name != "tau-bench"),
+        pytest.param("tau-bench", marks=pytest.mark.slow),  # fourteen seconds for more of the same
+        "tau-bench-chat-completions",
+    ],
+)
 def test_the_adapter_gives_back_what_was_added(name: str, path: Path) -> None:
     """Value by value and in order, from memory and from the file."""
     conversations = {
