@@ -281,7 +281,8 @@ class Store(Asking):
         for problem in found.problems.values():
             raise problem
         for query in found.queries.values():
-            columns_of(query)
+            if query.is_own:
+                columns_of(query)
         access.install_queries([macro_of(query).pack() for query in found.queries.values()])
         return list(found.queries)
 

@@ -314,6 +314,7 @@ def test_the_tree_of_nothing_is_empty(path: Path) -> None:
     assert data("-d", path, "show", "s", "--tree") == []
 
 
+@pytest.mark.slow
 def test_a_long_conversation_with_hundreds_of_edit_points_can_be_read(path: Path) -> None:
     """50,000 items and 300 edit points on top of each other: in time, and in few columns.
 

@@ -273,7 +273,10 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.8, 0.95])
+@pytest.mark.parametrize(
+    "share",
+    [0.5, 0.95, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.2, 0.8))],
+)
 @pytest.mark.parametrize("work", ["merge", "compact"])
 def test_a_rewriting_of_the_file_that_is_killed_loses_nothing(
     work: str, share: float, path: Path

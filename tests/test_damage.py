@@ -84,7 +84,7 @@ def test_a_damaged_log_costs_nothing(
     how: Callable[..., None], killed: Path, tmp_path: Path
 ) -> None:
     """Whatever DuckDB says of its log, the journal has everything that stood there."""
-    play_log(killed, tmp_path, 3, how)
+    play_log(killed, tmp_path, 2, how)
 
 
 @pytest.mark.slow
@@ -131,7 +131,7 @@ def test_a_damaged_journal_is_told_and_recovered(
     how: Callable[..., None], killed: Path, tmp_path: Path
 ) -> None:
     """Opening names it and changes nothing; after `salvage` the store has what stood before."""
-    play_journal(killed, tmp_path, 3, how)
+    play_journal(killed, tmp_path, 2, how)
 
 
 @pytest.mark.slow

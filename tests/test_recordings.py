@@ -52,9 +52,11 @@ def paired_calls(items: list[Any]) -> int:
 @pytest.mark.parametrize(
     "name",
     [
-        *(name for name in LINEAR if name != "tau-bench"),
-        pytest.param("tau-bench", marks=pytest.mark.slow),  # fourteen seconds for more of the same
-        "tau-bench-chat-completions",
+        "agents-sdk-runs",
+        "responses-api",
+        # Twenty seconds for more of the same kinds of items.
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("tau-bench", "tau2")),
+        pytest.param("tau-bench-chat-completions", marks=pytest.mark.slow),
     ],
 )
 def test_the_adapter_gives_back_what_was_added(name: str, path: Path) -> None:
