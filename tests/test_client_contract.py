@@ -2,7 +2,8 @@
 
 The tests are those of the modules below, run again as they are; here the fixtures `path` and
 `store` lead to a file that another process has open already, so that this one is its client. What
-is left out reaches into the owner to damage or to halt it.
+is left out reaches into the owner to damage or to halt it. Those about branches are with the slow
+tests: the others use the same commands on the same way.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -49,13 +51,22 @@ LEFT_OUT = {
 def contract() -> dict[str, Callable[..., Any]]:
     """The tests to run again, by name."""
     return {
-        name: test
+        name: slow(test) if module is test_branching else test
         for module in MODULES
         for name, test in inspect.getmembers(module, inspect.isfunction)
         if name.startswith("test_")
         and not {"path", "store"}.isdisjoint(inspect.signature(test).parameters)
         and name not in LEFT_OUT
     }
+
+
+def slow(test: Callable[..., Any]) -> Callable[..., Any]:
+    """The test once more, for the slow run; a mark on itself would be one where it is from."""
+    code = test.__code__
+    again = FunctionType(code, test.__globals__, test.__name__, test.__defaults__)
+    again.__kwdefaults__ = test.__kwdefaults__
+    again.__dict__.update(test.__dict__)
+    return pytest.mark.slow(again)
 
 
 globals().update(contract())
