@@ -138,6 +138,9 @@ def test_the_command_line_has_them_as_commands(
         store.conversation("s").add([user("hi")])
     asked = ("-d", path, "--queries", own, "query", "mine")
     assert call(*asked, "--wanted", "s", "--format", "csv").stdout == "session_id\ns\n"
+    for option in (("--queries", own), (f"--queries={own}",)):
+        after = call("-d", path, "query", "mine", "--wanted", "s", *option, "--format", "csv")
+        assert after.stdout == "session_id\ns\n"
     shown = call(*asked, "--help").stdout
     assert re.search(r"--wanted VARCHAR +Which session\.  \[required\]", shown)
     missing = call(*asked)

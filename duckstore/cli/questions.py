@@ -69,7 +69,8 @@ class QueryCommand(click.Command):
             callback=self._answer,
             params=[_option(parameter) for parameter in query.parameters],
         )
-        for option in (database_option, format_option, _show_option, _explain_option):
+        shared = (database_option, queries_option, format_option, _show_option, _explain_option)
+        for option in shared:
             option(self)
 
     def _answer(self, **given: Any) -> None:
@@ -136,6 +137,11 @@ class Catalogue(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the query. Raises UnknownQueryError, with names that are near."""
+        # Its name may come before the folder that it is in.
+        for place, word in enumerate(args):
+            name, equals, folder = word.partition("=")
+            if name == "--queries" and (equals or args[place + 1 :]):
+                ctx.ensure_object(Chosen).queries = folder if equals else args[place + 1]
         if not ctx.resilient_parsing:
             _loaded(ctx).find(_underscored(args[0]))
         return super().resolve_command(ctx, args)
