@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from duckstore import errors
 from duckstore.asking import Asking
 from duckstore.catalogue import empty_store
-from duckstore.database import MEMORY, configured
+from duckstore.database import connect_memory
 from duckstore.failures import reading
 from duckstore.frames import frame, statement_of
 from duckstore.rows import Rows, fetch
@@ -119,7 +119,7 @@ class _Files:
     def __init__(self, root: Path, memory_limit: str, threads: int) -> None:
         self._root = root
         self.is_closed = False
-        self._connection = configured(MEMORY, memory_limit=memory_limit, threads=threads)
+        self._connection = connect_memory(memory_limit=memory_limit, threads=threads)
         try:
             for relation in RELATIONS:
                 self._connect(relation)

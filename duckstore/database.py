@@ -27,7 +27,7 @@ from duckstore.failures import open_errors
 from duckstore.migrations import migration_sql
 from duckstore.schema import OLDEST_TABLES, SCHEMA_VERSION, TABLES, relations_sql, tables_sql
 
-__all__ = ["MEMORY", "Accept", "configured", "connect", "secure_log"]
+__all__ = ["MEMORY", "Accept", "connect", "connect_memory", "secure_log"]
 
 MEMORY = ":memory:"
 
@@ -107,19 +107,18 @@ def connect(
     return connect(path, memory_limit=memory_limit, threads=threads)
 
 
-def configured(path: str, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
-    """A connection that is set up like a store's, to a database that need not be one.
+def connect_memory(*, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
+    """A connection that is set up like a store's, to an empty database in memory.
 
     Raises:
         ArgumentError: `memory_limit` or `threads` is not what DuckDB takes.
     """
-    connection = duckdb.connect(path, config=dict(_CONFIG))
+    connection = duckdb.connect(MEMORY, config=dict(_CONFIG))
     try:
         _configure(connection, memory_limit, threads)
-        if path == MEMORY:
-            # DuckDB would put what does not fit in memory into the current folder.
-            place = os.path.join(tempfile.gettempdir(), f"duckstore-{uuid.uuid4().hex[:12]}")
-            connection.execute("set temp_directory = '{}'".format(place.replace("'", "''")))
+        # DuckDB would put what does not fit in memory into the current folder.
+        place = os.path.join(tempfile.gettempdir(), f"duckstore-{uuid.uuid4().hex[:12]}")
+        connection.execute("set temp_directory = '{}'".format(place.replace("'", "''")))
     except BaseException:
         connection.close()
         raise
