@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import stat
 import tempfile
@@ -294,6 +295,7 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
             ("created_at", datetime.now(UTC).isoformat()),
             ("relations", _relations_version()),
             ("folded", "0"),
+            _hash_key(),
         ],
     )
     connection.commit()
@@ -304,13 +306,21 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
 def _renew_relations(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the relations anew where another duckstore made those in the file."""
     version = _relations_version()
-    rows = connection.execute("select value from store_meta where key = 'relations'").fetchall()
-    if rows == [(version,)]:
+    meta = dict(connection.execute("select key, value from store_meta").fetchall())
+    if meta.get("relations") == version and "hash_key" in meta:
         return
     connection.begin()
-    connection.execute(relations_sql())
-    connection.execute("update store_meta set value = ? where key = 'relations'", [version])
+    if "hash_key" not in meta:
+        connection.execute("insert into store_meta values (?, ?)", _hash_key())
+    if meta.get("relations") != version:
+        connection.execute(relations_sql())
+        connection.execute("update store_meta set value = ? where key = 'relations'", [version])
     connection.commit()
+
+
+def _hash_key() -> tuple[str, str]:
+    """The key of the hashes that take the place of texts in an export without content."""
+    return "hash_key", secrets.token_hex(16)
 
 
 def _relations_version() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["STEPS", "at", "observe"]
+__all__ = ["EXPORT_STEPS", "STEPS", "at", "observe"]
 
 STEPS = (
     "journal.extend",
@@ -32,6 +32,16 @@ STEPS = (
     "journal.remove",
 )
 """Every step, in the order in which a batch goes through them."""
+
+EXPORT_STEPS = (
+    "export.part",
+    "export.adopted",
+    "export.complete",
+    "export.published",
+    "export.placed",
+    "export.end",
+)
+"""The steps of an export, in their order."""
 
 _observer: Callable[[str], None] | None = None
 

@@ -99,7 +99,9 @@ def copy_rows(cursor: duckdb.DuckDBPyConnection, target: str, store_id: str | No
     """
     name = f"copy_{uuid.uuid4().hex}"
     place = target.replace("'", "''")
-    kept = ["folded"] if store_id is None else ["folded", "store_id", "created_at"]
+    kept = ["folded", "hash_key"]
+    if store_id is not None:
+        kept += ["store_id", "created_at"]
     cursor.execute(f"attach '{place}' as {name}")
     try:
         cursor.begin()

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from duckstore.check import check_store
 from duckstore.copying import backup_store, compact_store
 from duckstore.engine import Engine
-from duckstore.export import export_parquet
+from duckstore.export import write_parquet
 from duckstore.lookback import path_to, sides_of
 from duckstore.macros import install, unpack
 from duckstore.pricing import write_prices
@@ -48,10 +47,6 @@ def _check(engine: Engine) -> list[list[str | None]]:
     return [[f.rule, f.session_id, f.message] for f in check_store(engine)]
 
 
-def _export(engine: Engine, folder: str) -> dict[str, int]:
-    return export_parquet(engine, Path(folder))
-
-
 def _backup(engine: Engine, path: str) -> None:
     backup_store(engine, path)
 
@@ -66,7 +61,7 @@ def _install_queries(engine: Engine, packed: list[dict[str, Any]]) -> None:
 
 TASKS: dict[str, Callable[..., Any]] = {
     "check": _check,
-    "export": _export,
+    "write_parquet": write_parquet,
     "backup": _backup,
     "compact": _compact,
     "path_to": path_to,

@@ -123,10 +123,10 @@ def _said(item: DiffItem | None) -> str:
 
 
 def _show_parquet(console: Console, store: Store, folder: Path, polars: Any) -> None:
-    counts = store.export_parquet(folder)
+    counts = store.export_parquet(folder).row_counts
     rows = sum(counts.values())
-    console.print(f"Wrote {len(counts)} Parquet files with {rows} rows to {folder}.")
-    calls = polars.scan_parquet(folder / "tool_calls.parquet")
+    console.print(f"Wrote {len(counts)} relations with {rows} rows as Parquet to {folder}.")
+    calls = polars.scan_parquet(folder / "tool_calls")
     _print(
         console,
         "The same tool calls, read back with polars",

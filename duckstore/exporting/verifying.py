@@ -1,0 +1,129 @@
+"""The proof that a folder and a store agree: file by file, and row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import duckdb
+
+from duckstore import errors
+from duckstore.access import Access
+from duckstore.check import Finding
+from duckstore.database import connect_memory
+from duckstore.exporting.content import hashed_columns
+from duckstore.exporting.folder import Folder, checksum
+from duckstore.exporting.manifest import MANIFEST, Manifest, PartFile
+from duckstore.exporting.plan import Selection, read_plan
+from duckstore.exporting.shape import columns_of, definition, relation_sql
+from duckstore.exporting.writing import hash_key
+from duckstore.schema import RELATIONS
+
+__all__ = ["verify_export"]
+
+
+def verify_export(access: Access, root: Path) -> list[Finding]:
+    """Everything in which a folder does not agree with its manifest or with the store."""
+    folder = Folder(root)
+    try:
+        with folder.reading():
+            manifest = folder.manifest()
+            if manifest is None:
+                raise FileNotFoundError
+            return [*_against_manifest(folder, manifest), *_against_store(access, folder, manifest)]
+    except FileNotFoundError:
+        raise errors.StorePathError(
+            f"{root} has no {MANIFEST}: name a folder that duckstore has exported to"
+        ) from None
+
+
+def _against_manifest(folder: Folder, manifest: Manifest) -> Iterator[Finding]:
+    checked: dict[str, str] = {}
+    for name, file in manifest.files():
+        for path in filter(None, (file.link, file.path)):
+            problem = checked.get(path) if path == file.link else None
+            if problem is None:
+                problem = checked[path] = _problem_of(folder.root / path, file)
+            if problem:
+                yield Finding(name, None, f"{path} {problem}: export again")
+    for path in folder.foreign(manifest):
+        relation = path.split("/")[0]
+        yield Finding(
+            relation, None, f"{path} is no file of the export, and others read it: move it away"
+        )
+
+
+def _problem_of(path: Path, file: PartFile) -> str:
+    try:
+        if path.stat().st_size != file.byte_count:
+            return f"has {path.stat().st_size} bytes and should have {file.byte_count}"
+        return "" if checksum(path) == file.sha256 else "has other bytes than were written"
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+
+
+def _against_store(access: Access, folder: Folder, manifest: Manifest) -> Iterator[Finding]:
+    if manifest.store_id != access.store_id():
+        yield Finding(MANIFEST, None, f"it tells of another store than {access.path}")
+        return
+    if manifest.definition != definition():
+        yield Finding(MANIFEST, None, "it was exported by another version: export again")
+        return
+    if manifest.content not in ("full", "hashed"):
+        return
+    access.refresh_prices()
+    hashed = hashed_columns(hash_key(access)) if manifest.content == "hashed" else {}
+    plan = read_plan(access, _selection(access, manifest), manifest.partition_by)
+    condition = plan.condition(plan.sessions)
+    for relation in RELATIONS:
+        sql = relation_sql(relation, condition, hashed.get(relation, ()))
+        live = access.rows(_sums(sql, relation))
+        there = _of_files(folder.root, manifest.relations[relation], relation)
+        if live.rows[0] != there:
+            yield Finding(
+                relation,
+                None,
+                f"the store has {live.rows[0][0]} rows and the folder {there[0]}"
+                + (", other ones" if live.rows[0][0] == there[0] else "")
+                + ": export again",
+            )
+
+
+def _selection(access: Access, manifest: Manifest) -> Selection:
+    """What was asked for; sessions that were purged since are not there to be asked for."""
+    from datetime import datetime
+
+    since, sessions = manifest.selection.get("since"), manifest.selection.get("sessions")
+    if sessions is not None:
+        there = access.rows(
+            "select session_id from sessions where session_id in (select unnest($ids))",
+            {"ids": sessions},
+        )
+        sessions = tuple(session_id for (session_id,) in there.rows)
+    return Selection(datetime.fromisoformat(since) if since else None, sessions)
+
+
+def _sums(rows: str, relation: str) -> str:
+    columns = ", ".join(f'"{name}"' for name in columns_of(relation))
+    return (
+        f"select count(*), format('{{:x}}', bit_xor(hash({columns}))),"
+        f" sum(hash({columns})::hugeint)::varchar from ({rows})"
+    )
+
+
+def _of_files(root: Path, files: Sequence[PartFile], relation: str) -> tuple[int | str | None, ...]:
+    paths = [str(root / file.link) for file in files if (root / file.link).is_file()]
+    if not paths:
+        return (0, None, None)
+    with connect_memory(memory_limit="1GB", threads=2) as connection:
+        try:
+            rows = connection.execute(
+                _sums("from read_parquet($paths, hive_partitioning = false)", relation),
+                {"paths": paths},
+            ).fetchall()
+        except duckdb.Error:
+            return (0, "cannot be read", None)  # told by the checksum
+    found: tuple[int | str | None, ...] = tuple(rows[0])
+    return found
