@@ -61,6 +61,10 @@ class Access:
         self.settings = settings
         self.observer = RunObserver()
         self.reporter = Reporter(self.observer, self.run)
+        self.change_count = 0
+        """How many changes were made through it."""
+        self.changed_at = 0.0
+        """When the last of them was, by the monotonic clock."""
         self._is_closed = False
         self._own_engine: Engine | None = None
         self._list_prices = ListPrices()
@@ -231,6 +235,7 @@ class Access:
     def run(self, command: Command) -> Any:
         """Do a change and wait until it is acknowledged; returns the operation's answer."""
         self.check_writable()
+        self._note_change()
         engine = self._local()
         if engine is not None:
             return engine.run(command)
@@ -245,8 +250,13 @@ class Access:
     ) -> asyncio.Future[None] | None:
         """Begin a change and return what tells when it is acknowledged; None as a client."""
         self.check_writable()
+        self._note_change()
         engine = self._local()
         return engine.submit(command, loop).future if engine is not None else None
+
+    def _note_change(self) -> None:
+        self.change_count += 1
+        self.changed_at = time.monotonic()
 
     def check_writable(self) -> None:
         """Raise ClosedError after `close`, StoreReadOnlyError where nothing may be written."""
@@ -336,11 +346,25 @@ class Access:
         """Verify every rule of the store."""
         return [Finding(*found) for found in self._task("check")]
 
-    def export(self, folder: str) -> dict[str, int]:
-        """Write every relation as a Parquet file into a folder."""
-        self._price("costs")
-        counts: dict[str, int] = self._task("export", folder)
+    def write_parquet(self, jobs: Sequence[tuple[str, str]]) -> list[int]:
+        """Write the rows of statements into Parquet files; see `duckstore.export`."""
+        counts: list[int] = self._task("write_parquet", jobs)
         return counts
+
+    def adopt(self, job: Mapping[str, Any]) -> int:
+        """Write whole sessions with their rows; see `duckstore.adoption`."""
+        self.check_writable()
+        self._note_change()
+        moved: int = self._task("adopt", job)
+        return moved
+
+    def store_id(self) -> str:
+        """Tells the store from every other."""
+        return str(self.rows("select value from store_meta where key = 'store_id'").rows[0][0])
+
+    def refresh_prices(self) -> None:
+        """Have the prices in the store that can be had."""
+        self._price("prices")
 
     def backup(self, path: str) -> None:
         """Write a copy of the store."""

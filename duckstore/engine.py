@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from duckstore.folding import Folding
 from duckstore.journal import Journal, journal_path
 from duckstore.opening import open_files, open_for_reading
 from duckstore.requests import Requests
+from duckstore.session_index import Place
 from duckstore.sessions import Sessions, Texts
 from duckstore.tree import SessionState
 
@@ -75,6 +76,7 @@ class Engine:
         self._next_id = 1 + max([self._file.last_id, *(c.first_id + c.id_count - 1 for c in left)])
         self._moment = max([0, *(c.created_us for c in left)])
         self._is_closed = False
+        self._reservations: set[tuple[int, int, int]] = set()
         self._folding.upkeep.cut = self._cut
         self.sessions.on_index_wanted = self._folding.wake
         self._folding.upkeep.journal_size = lambda: self._journal.end if self._journal else 0
@@ -176,6 +178,58 @@ class Engine:
                 self._folding.upkeep.note(has_deleted=True, erases=False)
 
         self._folding.run(change)
+
+    def adopt(
+        self,
+        write: Callable[[duckdb.DuckDBPyConnection, int], dict[str, Place]],
+        ids: tuple[int, int],
+        shift: int | None,
+        replaced: Sequence[str],
+        *,
+        merge: bool,
+    ) -> int:
+        """Write whole sessions with ids of their own, while nothing is acknowledged.
+
+        Args:
+            write: Writes them, given how far their ids are to be moved; returns where they lie.
+            ids: The first and the last id that they have.
+            shift: How far others of the same ids were moved by an earlier call.
+            replaced: Sessions that go.
+            merge: Whether to merge DuckDB's log into the file afterwards.
+
+        Returns:
+            How far the ids were moved.
+
+        Raises:
+            StoreWriteError: It failed; nothing was changed.
+        """
+        self.check_usable()
+        moved = 0
+
+        def adopt() -> None:
+            nonlocal moved
+            with self._journal_lock:
+                self._folding.fold_waiting()
+                moved, next_id = self._reserved(ids, shift)
+                with self._file.transaction() as transaction:
+                    places = write(transaction.cursor, moved)
+                self._next_id = next_id
+                self._reservations.add((*ids, moved))
+                self.sessions.placed(dict.fromkeys(replaced) | places)
+            self._folding.upkeep.note(has_deleted=bool(replaced), erases=False)
+            if merge:
+                with suppress(errors.DuckstoreError, duckdb.Error, OSError):
+                    self._folding.upkeep.merge()
+
+        self._folding.run(adopt)
+        return moved
+
+    def _reserved(self, ids: tuple[int, int], shift: int | None) -> tuple[int, int]:
+        """How far ids are to be moved, and the next id that is free then."""
+        if shift is not None and (*ids, shift) in self._reservations:
+            return shift, self._next_id
+        moved = max(0, self._next_id - ids[0])
+        return moved, ids[1] + moved + 1
 
     def _commit(self, commands: list[Command]) -> None:
         """Write a group into the journal; called by the committer's thread."""

@@ -137,6 +137,11 @@ class Folding:
         if failure:
             raise failure[0]
 
+    def fold_waiting(self) -> None:
+        """Fold everything that waits; for what is done between two folds."""
+        while self._waiting:
+            self._fold_or_try_again()
+
     # The thread ------------------------------------------------------------------------------
 
     def _start(self) -> None:
@@ -278,8 +283,7 @@ class Folding:
         while self._tasks:
             task, done, failure = self._tasks.popleft()
             try:
-                while self._waiting:
-                    self._fold_or_try_again()
+                self.fold_waiting()
                 task()
             except BaseException as error:
                 failure.append(error)

@@ -30,8 +30,16 @@ _open: dict[str, _Holding] = {}
 _lock = threading.Lock()
 
 
-def acquire(path: str | os.PathLike[str], settings: Settings) -> Access:
+def acquire(
+    path: str | os.PathLike[str], settings: Settings, *, is_reading: bool = False
+) -> Access:
     """The access to the file at `path`, opened if it is not open yet.
+
+    Args:
+        path: The file.
+        settings: How it is to be opened.
+        is_reading: Whether it is only to be read, so that one that is open with other settings
+            will do.
 
     Raises:
         ArgumentError: A setting makes no sense, or it is open in this process with other ones.
@@ -49,7 +57,7 @@ def acquire(path: str | os.PathLike[str], settings: Settings) -> Access:
     with _lock:
         holding = _open.get(name)
         if holding is not None and holding.access.is_usable and holding.access.is_current:
-            if holding.access.settings != settings:
+            if holding.access.settings != settings and not is_reading:
                 raise errors.ArgumentError(
                     f"{name} is open in this process with {holding.access.settings}, and cannot be "
                     f"opened with {settings} beside it: use the same, or close it first"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from duckstore.adoption import adopt
 from duckstore.check import check_store
 from duckstore.copying import backup_store, compact_store
 from duckstore.engine import Engine
@@ -62,6 +63,7 @@ def _install_queries(engine: Engine, packed: list[dict[str, Any]]) -> None:
 TASKS: dict[str, Callable[..., Any]] = {
     "check": _check,
     "write_parquet": write_parquet,
+    "adopt": adopt,
     "backup": _backup,
     "compact": _compact,
     "path_to": path_to,

@@ -8,7 +8,7 @@ the file, which has everything that was folded; what was not is still lying with
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -207,6 +207,14 @@ class Sessions:
                     place = Place(state.session_key, last, not state.has_moved)
                     self.index.note(slot.session_id, place)
         self.memory.folded(slot for _, slot in commands)
+
+    def placed(self, places: Mapping[str, Place | None]) -> None:
+        """Say of sessions that were written by other means where they lie; None where they went."""
+        with self._index_lock:
+            for session_id, place in places.items():
+                self.index.note(session_id, place)
+        for session_id in places:
+            self.memory.forget(session_id)
 
     def reopened(self) -> None:
         """Say that the file was opened anew: what it has may not be what memory holds."""

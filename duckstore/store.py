@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,9 @@ from duckstore.asking import Asking
 from duckstore.catalogue import columns_of
 from duckstore.check import Finding
 from duckstore.conversation import Conversation
+from duckstore.exporting.mirror import Mirror
+from duckstore.exporting.verifying import verify_export
+from duckstore.exporting.writing import ExportReport, export_parquet, wish_of
 from duckstore.hooks import make_hooks
 from duckstore.importing import ImportReport, import_jsonl
 from duckstore.listing import SessionInfo, list_sessions, update_session
@@ -47,6 +51,7 @@ def open_store(
     read_only: bool = False,
     timeout: float = 30.0,
     queries: str | PathLike[str] | None = None,
+    mirror: str | PathLike[str] | None = None,
 ) -> Store:
     """Open the store at `path`, or make it. Available as `duckstore.open`.
 
@@ -69,6 +74,9 @@ def open_store(
         queries: A folder of your own query files: they join the catalogue, and one that has the
             name of a bundled query takes its place. By default the folder that the environment
             variable DUCKSTORE_QUERIES names.
+        mirror: A folder to which the store is exported, as by `Store.export_parquet`, when nothing
+            was written through this process for two seconds, once a minute where there is no pause,
+            and at closing. `Store.mirror` tells how it went.
 
     Raises:
         StorePathError, NotADatabaseError, NotAStoreError, NewerSchemaError, StoreLockedError,
@@ -82,7 +90,8 @@ def open_store(
     )
     access = acquire(path, settings)
     try:
-        return Store(access, queries)
+        folder = None if mirror is None else Path(mirror).expanduser().absolute()
+        return Store(access, queries, folder)
     except BaseException:
         release(access)
         raise
@@ -91,10 +100,18 @@ def open_store(
 class Store(Asking):
     """A file of sessions. Made by `duckstore.open`; closes with `close()` or a `with` block."""
 
-    def __init__(self, access: Access, queries: str | PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        access: Access,
+        queries: str | PathLike[str] | None = None,
+        mirror: Path | None = None,
+    ) -> None:
         super().__init__(queries)
         self._access = access
         self._is_closed = False
+        self.mirror = None if mirror is None else Mirror(access, mirror)
+        """What keeps a folder like the store, where that was asked for: with `folder`, `report` of
+        the last export, and `error` where that failed."""
 
     @property
     def path(self) -> str:
@@ -286,16 +303,66 @@ class Store(Asking):
         access.install_queries([macro_of(query).pack() for query in found.queries.values()])
         return list(found.queries)
 
-    def export_parquet(self, folder: str | PathLike[str]) -> dict[str, int]:
-        """Write every relation as one Parquet file into `folder`, from one consistent state.
+    def export_parquet(
+        self,
+        folder: str | PathLike[str],
+        *,
+        since: datetime | None = None,
+        sessions: Iterable[str] | None = None,
+        partition_by: str | None = "month",
+        text: bool = True,
+        redact: Iterable[str | Callable[[str], str]] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ExportReport:
+        """Bring a folder of Parquet files up to the state of the store.
+
+        Each relation is a dataset, `folder/RELATION/month=2026-11/part-00000.parquet`, sorted by
+        session and position; `duckstore.open_parquet` asks it like a store. A second export writes
+        the files of which something has changed, and no others; what was purged is in none of them
+        then. Whoever follows the manifest sees the old state or the new one, also when this is
+        killed. Two at once wait for each other. Agents may write meanwhile: each session is
+        exported as of one moment.
+
+        Args:
+            folder: It is made if need be. Files in it that duckstore did not write stay.
+            since: Only sessions of which something is as late as this; with a time zone.
+            sessions: Only the sessions with these ids.
+            partition_by: "day", "month" or "year", in which a session began (UTC), or None.
+            text: False: texts, arguments, outputs, error words, titles, users and metadata are
+                replaced by `HASH:LENGTH` each. Equal ones stay equal. The hash has a key, which the
+                store keeps.
+            redact: What is replaced within texts, by kind, hash and length: any of "email",
+                "phone", "card" and "keys", and functions from a text to a text. This needs polars
+                and takes longer. An export that was changed or has no text cannot be imported.
+            progress: Called with the number of items that are done, and that are to be done.
 
         Returns:
-            The number of rows of each relation.
+            What is in the folder now, and what was written.
 
         Raises:
-            StorePathError: The folder cannot be written.
+            StorePathError: The folder cannot be written, or holds the export of another store.
+            NewerSchemaError: A later duckstore has exported to it.
+            DamagedStoreError: Its manifest cannot be read.
+            ArgumentError: A value makes no sense: the message names it.
+            MissingPackageError: `redact` needs polars, and it is not installed.
         """
-        return self._open_access().export(os.path.abspath(Path(folder).expanduser()))
+        access = self._open_access()
+        wish = wish_of(access, since, sessions, partition_by, text, redact)
+        return export_parquet(access, Path(folder).expanduser().absolute(), wish, progress)
+
+    def verify_export(self, folder: str | PathLike[str]) -> list[Finding]:
+        """Compare a folder with the store: every file with the manifest, every row with the store.
+
+        An export that was redacted is compared as far as the manifest goes.
+
+        Returns:
+            What does not agree, with the relation as the rule; an empty list means that all does.
+
+        Raises:
+            StorePathError: There is no export.
+            NewerSchemaError, DamagedStoreError: Its manifest cannot be read.
+        """
+        return verify_export(self._open_access(), Path(folder).expanduser().absolute())
 
     def import_jsonl(
         self, path: str | PathLike[str], *, progress: Callable[[int], None] | None = None
@@ -392,6 +459,8 @@ class Store(Asking):
         """Let go of the file. A second call does nothing."""
         if not self._is_closed:
             self._is_closed = True
+            if self.mirror is not None:
+                self.mirror.close()
             release(self._access)
 
     def _open_access(self) -> Access:

@@ -11,7 +11,8 @@ import click
 import duckstore
 from duckstore.cli.branches import branches, diff, edit, purge, switch
 from duckstore.cli.copies import backup, compact, recover
-from duckstore.cli.files import check, export, import_, info
+from duckstore.cli.exports import export
+from duckstore.cli.files import check, import_, info
 from duckstore.cli.options import (
     database_option,
     format_option,

@@ -1,4 +1,4 @@
-"""Commands about the store as a file: `info`, `export`, `import`, `check`."""
+"""Commands about the store as a file: `info`, `import`, `check`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from duckstore.cli.output import progress, write, write_record
 from duckstore.cli.program import ExitCode, note
 from duckstore.schema import RELATIONS
 
-__all__ = ["check", "export", "import_", "info"]
+__all__ = ["check", "import_", "info"]
 
 MOST_SKIPPED = 20
 """How many lines that were left out are named for each file."""
@@ -65,25 +65,6 @@ def info(chosen: Chosen) -> None:
     record = {"path": path, "file_size_bytes": size, "schema_version": version}
     record |= dict(zip(RELATIONS, rows, strict=True))
     write_record(record | {"first_item_at": first, "last_item_at": last}, chosen.format)
-
-
-@click.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=True))
-@database_option
-@format_option
-@pass_chosen
-def export(chosen: Chosen, folder: Path) -> None:
-    """Write every relation as a Parquet file.
-
-    FOLDER is made if need be; files of an earlier export in it are replaced.
-    """
-    with opened(chosen) as it, progress("Writing Parquet"):
-        counts = it.store.export_parquet(folder)
-    write(
-        {"relation": "VARCHAR", "row_count": "BIGINT", "file": "VARCHAR"},
-        [(name, count, str(folder / f"{name}.parquet")) for name, count in counts.items()],
-        chosen.format,
-    )
 
 
 @click.command("import")

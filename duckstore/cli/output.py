@@ -161,7 +161,7 @@ _TABLES: dict[str, Callable[[list[str], list[list[str]], list[bool]], None]] = {
 
 
 @contextmanager
-def progress(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+def progress(title: str, total: int | None = None) -> Iterator[Callable[..., None]]:
     """A progress bar on standard error, where that is a terminal; it vanishes at the end.
 
     Args:
@@ -169,14 +169,14 @@ def progress(title: str, total: int | None = None) -> Iterator[Callable[[int], N
         total: What will have been done at the end; None where nobody can tell.
 
     Yields:
-        To be called with what is done so far.
+        To be called with what is done so far, and the total where it is known only then.
     """
     if not sys.stderr.isatty():
-        yield lambda done: None
+        yield lambda done, total=None: None
         return
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     parts = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     with Progress(*parts, TimeElapsedColumn(), console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total)
-        yield lambda done: bar.update(task, completed=done)
+        yield lambda done, total=None: bar.update(task, completed=done, total=total)
