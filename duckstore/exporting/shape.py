@@ -117,13 +117,20 @@ def definition() -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
-def relation_sql(relation: str, condition: str, replaced: Sequence[tuple[str, str]] = ()) -> str:
+def relation_sql(
+    relation: str,
+    condition: str,
+    replaced: Sequence[tuple[str, str]] = (),
+    *,
+    is_sorted: bool = True,
+) -> str:
     """A statement for the rows of a relation, with types that every reader takes.
 
     Args:
         relation: One of `RELATIONS`.
         condition: Which sessions: a condition on `session_key`.
         replaced: Columns with the expressions that stand in their place.
+        is_sorted: Whether the rows come in the order of the files.
     """
     parts = [
         f"{name} as not materialized (\n"
@@ -142,7 +149,8 @@ def relation_sql(relation: str, condition: str, replaced: Sequence[tuple[str, st
         else f'"{name}"'
         for name, kind in columns_of(relation).items()
     )
-    return f"with {', '.join(parts)}\nselect {columns} from exported order by {ORDER[relation]}"
+    order = f" order by {ORDER[relation]}" if is_sorted else ""
+    return f"with {', '.join(parts)}\nselect {columns} from exported{order}"
 
 
 def table_sql(table: str, condition: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -14,9 +16,9 @@ from duckstore.database import connect_memory
 from duckstore.exporting.content import hashed_columns
 from duckstore.exporting.folder import Folder, checksum
 from duckstore.exporting.manifest import MANIFEST, Manifest, PartFile
-from duckstore.exporting.plan import Selection, read_plan
+from duckstore.exporting.plan import Planned, Selection, read_plan
 from duckstore.exporting.shape import columns_of, definition, relation_sql
-from duckstore.exporting.writing import hash_key
+from duckstore.exporting.writing import hash_key, sessions_of
 from duckstore.schema import RELATIONS
 
 __all__ = ["verify_export"]
@@ -76,25 +78,40 @@ def _against_store(access: Access, folder: Folder, manifest: Manifest) -> Iterat
     access.refresh_prices()
     hashed = hashed_columns(hash_key(access)) if manifest.content == "hashed" else {}
     plan = read_plan(access, _selection(access, manifest), manifest.partition_by)
-    condition = plan.condition(plan.sessions)
+    known, _ = sessions_of(folder, manifest)
+    parts: dict[int, list[Planned]] = defaultdict(list)
+    for session in plan.sessions:
+        if session.session_key in known:
+            parts[known[session.session_key]].append(session)
+        else:
+            yield Finding("sessions", session.session_id, "it is not in the folder: export again")
+    gone = set(known) - {session.session_key for session in plan.sessions}
+    if gone:
+        yield Finding("sessions", None, f"{len(gone)} in the folder are gone here: export again")
     for relation in RELATIONS:
-        sql = relation_sql(relation, condition, hashed.get(relation, ()))
-        live = access.rows(_sums(sql, relation))
-        there = _of_files(folder.root, manifest.relations[relation], relation)
-        if live.rows[0] != there:
-            yield Finding(
-                relation,
-                None,
-                f"the store has {live.rows[0][0]} rows and the folder {there[0]}"
-                + (", other ones" if live.rows[0][0] == there[0] else "")
-                + ": export again",
-            )
+        numbers = [-1] if relation == "prices" else sorted({*parts, *manifest.partitions})
+        for part in numbers:
+            condition = plan.condition(parts.get(part, []))
+            sql = relation_sql(relation, condition, hashed.get(relation, ()), is_sorted=False)
+            live = access.rows(_sums(sql, relation)).rows[0]
+            files = [file for file in manifest.relations[relation] if file.part == part]
+            there = _of_files(folder.root, files, relation)
+            if live != there:
+                other = ", other ones" if live[0] == there[0] else ""
+                yield Finding(
+                    relation,
+                    None,
+                    f"the store has {live[0]} rows for {_place(files)} and the folder {there[0]}"
+                    f"{other}: export again",
+                )
+
+
+def _place(files: Sequence[PartFile]) -> str:
+    return files[0].path if files else "a part that is missing"
 
 
 def _selection(access: Access, manifest: Manifest) -> Selection:
     """What was asked for; sessions that were purged since are not there to be asked for."""
-    from datetime import datetime
-
     since, sessions = manifest.selection.get("since"), manifest.selection.get("sessions")
     if sessions is not None:
         there = access.rows(

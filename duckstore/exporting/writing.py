@@ -26,7 +26,7 @@ from duckstore.exporting.shape import (
 )
 from duckstore.schema import RELATIONS, SCHEMA_VERSION, STORE_TABLES
 
-__all__ = ["ExportReport", "Wish", "export_parquet", "hash_key", "wish_of"]
+__all__ = ["ExportReport", "Wish", "export_parquet", "hash_key", "sessions_of", "wish_of"]
 
 NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 """The name that Hive gives to the folder of rows without a value: there, the files of a store
@@ -201,12 +201,7 @@ class _Export:
         before = self._before
         if before is None or before.partition_by != self._wish.partition_by:
             return {}, {}
-        try:
-            path = self._folder.root / sessions_link(before.sessions_file)
-            rows = json.loads(gzip.decompress(path.read_bytes()))
-            return {key: part for key, part, _ in rows}, {key: mark for key, _, mark in rows}
-        except (OSError, EOFError, ValueError, TypeError):
-            return {}, {}  # everything is compared by its bytes then
+        return sessions_of(self._folder, before)
 
     def _write_sessions(self, parts: Mapping[int, Sequence[Planned]]) -> str:
         rows = [[s.session_key, part, s.fingerprint] for part, own in parts.items() for s in own]
@@ -360,6 +355,16 @@ class _Export:
             return 0
         now = {(name, file.part) for name, file in manifest.files()}
         return sum(1 for name, file in self._before.files() if (name, file.part) not in now)
+
+
+def sessions_of(folder: Folder, manifest: Manifest) -> tuple[dict[int, int], dict[int, str]]:
+    """For each session key of an export its part, and its fingerprint; nothing where it is lost."""
+    try:
+        path = folder.root / sessions_link(manifest.sessions_file)
+        rows = json.loads(gzip.decompress(path.read_bytes()))
+        return {key: part for key, part, _ in rows}, {key: mark for key, _, mark in rows}
+    except (OSError, EOFError, ValueError, TypeError):
+        return {}, {}  # everything is new then, and compared by its bytes
 
 
 def hash_key(access: Access) -> str:
