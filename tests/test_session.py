@@ -174,7 +174,7 @@ def test_adding_nothing_stores_nothing(store: duckstore.Store, items: Any) -> No
 @pytest.mark.parametrize(
     "bad",
     [object(), {"content": object()}, {1, 2}, b"bytes", {(1, 2): "key"}, {"content": 1j}],
-    ids=repr,
+    ids=["object", "object inside", "set", "bytes", "tuple as key", "complex inside"],
 )
 def test_an_item_that_is_not_json_stores_nothing_of_its_batch(
     store: duckstore.Store, bad: Any
