@@ -145,7 +145,7 @@ PARAMETERS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("value", PARAMETERS, ids=repr)
+@pytest.mark.parametrize("value", PARAMETERS, ids=lambda value: repr(value).split(" at ")[0])
 def test_a_parameter_arrives_as_it_is(value: Any, both: Both) -> None:
     """Whatever DuckDB takes from Python is the same value and type in the owner."""
     sql = "select typeof($value) as kind, $value::varchar as text"
