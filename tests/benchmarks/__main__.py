@@ -18,6 +18,7 @@ from time import perf_counter
 
 import duckdb
 
+from tests.benchmarks.archive import measure_archive
 from tests.benchmarks.branches import measure_branches
 from tests.benchmarks.catalogue import catalogue_markdown, measure_catalogue
 from tests.benchmarks.durability import measure_durability
@@ -53,11 +54,12 @@ MEASURES = {
     "branches": measure_branches,
     "watching": measure_watching,
     "catalogue": measure_catalogue,
+    "archive": measure_archive,
     "soak": measure_soak,
 }
 ALL = tuple(MEASURES)
-PARTS = ALL[:-2]
-"""What runs unless something is named: the catalogue and the soak take long, each by itself."""
+PARTS = ALL[:-3]
+"""What runs unless something is named: the last three take long, each by itself."""
 KEPT = {"growth": "memory"}
 """Files that a later part uses again."""
 

@@ -14,6 +14,7 @@ from tests.benchmarks.stores import (
     FILE,
     MIDDLE,
     OWNER,
+    RAW,
     RELAXED,
     SQLITE,
     UNWATCHED,
@@ -21,7 +22,7 @@ from tests.benchmarks.stores import (
 
 __all__ = ["RATE", "Report", "Row"]
 
-REFERENCES = (SQLITE, ADVANCED, APPENDER, FILE)
+REFERENCES = (SQLITE, ADVANCED, APPENDER, FILE, RAW)
 OTHERS = {
     OWNER: "owner",
     RELAXED: "relaxed",

@@ -51,6 +51,10 @@ class Scale:
     """Turns of each, in which it calls two tools."""
     catalogue_items: tuple[int, ...] = (1_000_000, 5_000_000)
     """Items in the stores that every query of the catalogue is asked of."""
+    export_items: int = 5_000_000
+    """Items of the store that is exported."""
+    import_items: int = 1_000_000
+    """Items in the file that is imported."""
     soak_seconds: float = 300
     soak_sessions: int = 50
 
@@ -76,6 +80,8 @@ QUICK = Scale(
     branch_counts=(10, 100),
     watched_rounds=40,
     catalogue_items=(20_000, 100_000),
+    export_items=50_000,
+    import_items=20_000,
     soak_seconds=20,
 )
 SMALLEST = Scale(
@@ -101,6 +107,8 @@ SMALLEST = Scale(
     watched_rounds=2,
     watched_turns=2,
     catalogue_items=(200, 400),
+    export_items=200,
+    import_items=200,
     soak_seconds=2,
     soak_sessions=7,
 )

@@ -27,6 +27,7 @@ __all__ = [
     "FILE",
     "MIDDLE",
     "OWNER",
+    "RAW",
     "RELAXED",
     "SQLITE",
     "UNWATCHED",
@@ -44,6 +45,7 @@ DUCKSTORE = "duckstore"
 SQLITE = "SQLiteSession"
 ADVANCED = "AdvancedSQLiteSession"
 APPENDER = "DuckDB appender"
+RAW = "DuckDB"
 FILE = "file + fdatasync"
 OWNER = "duckstore, in the owner"
 RELAXED = "duckstore, relaxed"
