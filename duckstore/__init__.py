@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from duckstore.store import open_store as open
     from duckstore.tracing import trace_to
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 
 __all__ = [
     "Alternative",
