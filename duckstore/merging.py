@@ -26,11 +26,15 @@ from duckstore.database import connect_memory
 from duckstore.exporting.folder import PRIVATE, Folder
 from duckstore.exporting.manifest import MANIFEST, Manifest
 from duckstore.exporting.writing import Wish, export_parquet
+from duckstore.importing import FileReport, ImportReport, Skipped
 from duckstore.registry import acquire, release
 from duckstore.schema import SCHEMA_VERSION, STORE_TABLES
 from duckstore.settings import Settings
 
-__all__ = ["Merged", "is_store", "merge"]
+__all__ = ["FORMATS", "Merged", "format_of", "import_whole", "is_store", "merge"]
+
+FORMATS = ("duckstore", "parquet")
+"""The formats that hold whole sessions: a store's file, and a folder that was exported to."""
 
 CHUNK_ITEMS = 50_000
 """About how many items are written at a time: so long, agents wait."""
@@ -130,6 +134,55 @@ def is_store(path: Path) -> bool:
             return file.read(12)[8:] == DATABASE_MAGIC
     except OSError:
         return False
+
+
+def format_of(path: Path) -> str | None:
+    """Which of `FORMATS` a path leads to; None where it is neither."""
+    if path.is_dir():
+        return "parquet" if (path / MANIFEST).is_file() else None
+    return "duckstore" if is_store(path) else None
+
+
+def import_whole(
+    access: Access,
+    path: Path,
+    *,
+    dry_run: bool,
+    strict: bool,
+    on_conflict: str,
+    progress: Callable[[int, int], None] | None,
+) -> ImportReport:
+    """Take another store or an export in; see `Store.import_file`.
+
+    Raises:
+        ImportFileError: It is neither; with `strict`, a session would be left out.
+        ArgumentError: `on_conflict` makes no sense.
+        StoreError: See `merge`.
+    """
+    if on_conflict not in ("skip", "rename"):
+        raise errors.ArgumentError(f"on_conflict is {on_conflict!r}: give 'skip' or 'rename'")
+    name = format_of(path)
+    if name is None:
+        raise errors.ImportFileError(
+            f"{path} is neither a duckstore file nor a folder that one was exported to: give its "
+            "format, or correct the path"
+        )
+    if strict:
+        planned = merge(access, path, on_conflict=on_conflict, dry_run=True)
+        if planned.skipped:
+            listed = "; ".join(f"{place}: {reason}" for place, reason in planned.skipped[:20])
+            raise errors.ImportFileError(f"nothing of {path} was imported: {listed}")
+    merged = merge(access, path, on_conflict=on_conflict, dry_run=dry_run, progress=progress)
+    report = FileReport(
+        str(path),
+        name,
+        merged.new_count,
+        merged.grown_count,
+        merged.unchanged_count,
+        merged.item_count,
+        [Skipped(f"session {place}", reason) for place, reason in merged.skipped],
+    )
+    return ImportReport([report])
 
 
 def merge(

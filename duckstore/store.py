@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from duckstore import errors
+from duckstore import errors, merging
 from duckstore.access import Access
 from duckstore.asking import Asking
 from duckstore.catalogue import columns_of
@@ -20,7 +20,7 @@ from duckstore.exporting.mirror import Mirror
 from duckstore.exporting.verifying import verify_export
 from duckstore.exporting.writing import ExportReport, export_parquet, wish_of
 from duckstore.hooks import make_hooks
-from duckstore.importing import ImportReport, import_jsonl
+from duckstore.importing import ImportReport, import_file
 from duckstore.listing import SessionInfo, list_sessions, update_session
 from duckstore.macros import macro_of
 from duckstore.registry import acquire, release
@@ -28,6 +28,12 @@ from duckstore.results import context_of
 from duckstore.session import DuckDBSession
 from duckstore.settings import Settings
 from duckstore.tracing import listen
+from duckstore.transcribing import (
+    TranscribeReport,
+    export_chat,
+    export_jsonl,
+    export_sqlite_session,
+)
 
 if TYPE_CHECKING:
     import polars
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
     from agents.memory import SessionSettings
 
     from duckstore.rows import Rows
+    from duckstore.spool import Spool
 
 __all__ = ["Store", "open_store"]
 
@@ -277,6 +284,16 @@ class Store(Asking):
     ) -> Rows:
         return self._open_access().rows(sql, parameters, is_foreign=is_foreign)
 
+    def _put_aside(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Spool:
+        return self._open_access().put_aside(sql, parameters)
+
+    def _shape(self, relation: str) -> tuple[dict[str, str], polars.Schema]:
+        access = self._open_access()
+        if access.settings.read_only:  # another duckstore may have made the relations
+            types = {row[0]: row[1] for row in access.rows(f"describe {relation}").rows}
+            return types, access.frame(f"select * from {relation} limit 0").schema
+        return super()._shape(relation)
+
     def install_queries(self) -> list[str]:
         """Put each query of the catalogue into the file, as a table macro of its name.
 
@@ -345,10 +362,64 @@ class Store(Asking):
             DamagedStoreError: Its manifest cannot be read.
             ArgumentError: A value makes no sense: the message names it.
             MissingPackageError: `redact` needs polars, and it is not installed.
+            StoreWriteError: There is no room beside the store for what `redact` is to look at.
         """
         access = self._open_access()
         wish = wish_of(access, since, sessions, partition_by, text, redact)
         return export_parquet(access, Path(folder).expanduser().absolute(), wish, progress)
+
+    def export_jsonl(
+        self,
+        path: str | PathLike[str],
+        *,
+        sessions: Iterable[str] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> TranscribeReport:
+        """Write conversations as JSON lines, one each, with every way that they went.
+
+        `import_file` reads them back: items, alternatives, branches, agents, times, token usage
+        and what describes the session. What was seen of tool calls and runs stays here.
+
+        Args:
+            path: The file; it is gzip where the name ends with `.gz`. One that is there is replaced
+                when the new one is complete.
+            sessions: Only those with these ids.
+            progress: Called with the number of items that are written, and that are to be written.
+
+        Raises:
+            StorePathError: It cannot be written.
+            ArgumentError: There is no session of one of the ids.
+        """
+        return export_jsonl(self._open_access(), _absolute(path), _listed(sessions), progress)
+
+    def export_chat(
+        self,
+        path: str | PathLike[str],
+        *,
+        sessions: Iterable[str] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> TranscribeReport:
+        """Write what agents see as Chat Completions messages, one conversation a line.
+
+        The report's `left_out` counts what has no place there, such as reasoning and the calls of
+        hosted tools. See `export_jsonl` for the arguments and errors.
+        """
+        return export_chat(self._open_access(), _absolute(path), _listed(sessions), progress)
+
+    def export_sqlite_session(
+        self,
+        path: str | PathLike[str],
+        *,
+        sessions: Iterable[str] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> TranscribeReport:
+        """Write what agents see into a new file of the SDK's `SQLiteSession`.
+
+        See `export_jsonl` for the arguments and errors; a file that is there is not replaced.
+        """
+        return export_sqlite_session(
+            self._open_access(), _absolute(path), _listed(sessions), progress
+        )
 
     def verify_export(self, folder: str | PathLike[str]) -> list[Finding]:
         """Compare a folder with the store: every file with the manifest, every row with the store.
@@ -364,24 +435,94 @@ class Store(Asking):
         """
         return verify_export(self._open_access(), Path(folder).expanduser().absolute())
 
+    def import_file(
+        self,
+        path: str | PathLike[str],
+        *,
+        format: str | None = None,  # noqa: A002  # the word that users know
+        dry_run: bool = False,
+        strict: bool = False,
+        on_conflict: str = "skip",
+        progress: Callable[[int, int], None] | None = None,
+        **options: Any,
+    ) -> ImportReport:
+        """Import conversations that something else has written.
+
+        What the store has already is not stored again: a conversation is compared by its content
+        with the session of its id, and what is new is added where it belongs. So the same file can
+        be imported again, when it has grown or when an import was broken off. Each conversation is
+        stored whole or not at all.
+
+        Args:
+            path: A file, plain or gzip; a folder, of which every file is read that is known, also
+                in its folders; with the format "sqlalchemy" the address of a database; or another
+                store's file, also while it is in use, or a folder with an export, whose sessions
+                come with all that is known of them.
+            format: "jsonl", "chat", "chatgpt", "codex", "claude-code", "sqlite-session",
+                "sqlalchemy", "duckstore" or "parquet". By default it is told from the file.
+            dry_run: Read and compare everything, and write nothing.
+            strict: Import nothing where anything would be left out, but for what is there already.
+            on_conflict: What becomes of a conversation whose id stands for another one that has
+                nothing in common with it: "skip" leaves it out, "rename" imports it as `ID~2`.
+            progress: Called with the number of bytes that are read, and that are to be read; of
+                stores and exports with the number of items.
+            options: Those of the format: `sessions_table` and `messages_table` for
+                "sqlite-session" and "sqlalchemy".
+
+        Returns:
+            How many sessions are new, grown and unchanged, the number of items that were added,
+            and what was left out, with its place and the reason.
+
+        Raises:
+            ImportFileError: It cannot be read or is of no known format; with `strict`, something
+                would be left out: the message lists it.
+            ArgumentError: An argument makes no sense: the message names it.
+            MissingPackageError: A database needs SQLAlchemy, and it is not installed.
+            StoreReadOnlyError, StoreWriteError: It could not be stored; repeat it to go on.
+        """
+        place = Path(path).expanduser().absolute()
+        if format in merging.FORMATS or (format is None and merging.format_of(place)):
+            if options:
+                name = next(iter(options))
+                raise errors.ArgumentError(f"there is no option {name!r} for {place}: leave it out")
+            return merging.import_whole(
+                self._open_access(),
+                place,
+                dry_run=dry_run,
+                strict=strict,
+                on_conflict=on_conflict,
+                progress=progress,
+            )
+        return import_file(
+            self._open_access(),
+            path,
+            format_name=format,
+            dry_run=dry_run,
+            strict=strict,
+            on_conflict=on_conflict,
+            progress=progress,
+            options=options,
+        )
+
     def import_jsonl(
         self, path: str | PathLike[str], *, progress: Callable[[int], None] | None = None
     ) -> ImportReport:
         """Import conversations from a file of JSON lines, plain or gzip.
 
-        Each line is an object with `items` (a list of Responses-API input items) and, as it has
-        them, `session_id`, `parents` (the index of the item before each, or -1: a tree),
-        `usage`, `source` and `meta`. A file of bare items is one conversation. Sessions that the
-        store has already are left out.
+        It is `import_file` with the format "jsonl". Each line is an object with `items` (a list of
+        Responses-API input items) and, as it has them, `session_id`, `parents` (the index of the
+        item before each, or -1: a tree), `created_at`, `responses`, `source`, `meta` and more, as
+        `duckstore.formats.jsonl` tells. A file of bare items is one conversation.
 
         Args:
             path: The file.
-            progress: Called after each line with the number of bytes of the file read so far.
+            progress: Called with the number of bytes of the file read so far.
 
         Raises:
             ImportFileError: The file cannot be read, or holds no conversation.
         """
-        return import_jsonl(self._open_access(), Path(path), progress)
+        tell = None if progress is None else lambda done, total: progress(done)
+        return self.import_file(path, format="jsonl", progress=tell)
 
     def check(self) -> list[Finding]:
         """Verify every rule that a store must keep. An empty list means that all hold."""
@@ -492,3 +633,13 @@ class Store(Asking):
 
     def __repr__(self) -> str:
         return f"Store({self.path!r}{', closed' if self._is_closed else ''})"
+
+
+def _absolute(path: str | PathLike[str]) -> Path:
+    return Path(path).expanduser().absolute()
+
+
+def _listed(sessions: Iterable[str] | None) -> list[str] | None:
+    if isinstance(sessions, str):
+        raise errors.ArgumentError("sessions is a list of ids: give one with a single id")
+    return None if sessions is None else list(sessions)
