@@ -5,11 +5,14 @@ One that cannot be applied would be tried again at every opening of the store.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from duckstore import errors
-from duckstore.command import Command
+from duckstore.command import EPOCH, Command
+from duckstore.grafting import ImportValues
 from duckstore.operations import OPERATIONS
 from duckstore.places import PLACES
 from duckstore.telemetry import Seen
@@ -30,6 +33,8 @@ def check(command: Command) -> None:
     is_sent = bool(command.body)
     if command.operation == "add" and is_sent and not _is_seen(command.values):
         raise errors.ArgumentError(f"add cannot be done with {command.values!r}")
+    if command.operation == "import" and is_sent and not _is_import(command):
+        raise errors.ArgumentError("import cannot be done with values that do not fit its items")
     for name, is_right in _VALUES.get(command.operation, {}).items():
         value = command.values.get(name)
         if not is_right(value):
@@ -71,6 +76,56 @@ def _is_said(value: Any) -> bool:
     return value is None or (
         isinstance(value, list) and all(isinstance(texts, list) for texts in value)
     )
+
+
+def _is_import(command: Command) -> bool:
+    """Whether a conversation is whole: each item after the one that it follows, and so on."""
+    try:
+        return _fits(command.values, len(command.raws))
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        return False
+
+
+def _fits(values: Mapping[str, Any], count: int) -> bool:
+    if values.keys() != ImportValues.__annotations__.keys():
+        return False
+    lists = [values[name] for name in ("parents", "created", "agents") if values[name] is not None]
+    texts = [values["title"], values["user_id"], values["source"], *(values["agents"] or ())]
+    moments = [values["session_created"], *(values["created"] or ())]
+    tags, metadata = (
+        json.loads(values[name], parse_constant=_refuse) for name in ("tags", "metadata")
+    )
+    return (
+        all(len(each) == count for each in lists)
+        and all(map(_is_storable, (*texts, *values["branches"], *tags)))
+        and all(moment is None or EPOCH + timedelta(microseconds=moment) for moment in moments)
+        and all(_is_index(p + 1, i + 1) for i, p in enumerate(values["parents"] or ()))
+        and all(_is_index(index, count) for index in values["branches"].values())
+        and (values["last"] is None or _is_index(values["last"], count))
+        and all(_is_response(told, count) for told in values["responses"])
+        and isinstance(tags, list)
+        and isinstance(metadata, dict)
+        and isinstance(values["comes_in_pieces"], bool)
+    )
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _is_storable(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value.encode() is not None)
+
+
+def _is_index(value: Any, count: int) -> bool:
+    return _is_number(value) and 0 <= value < count
+
+
+def _is_response(value: Any, count: int) -> bool:
+    index, counts, *names = value
+    is_known = len(names) == 3 and all(map(_is_storable, names))
+    is_counted = _is_counts(counts) and all(0 <= number < 1 << 63 for number in counts or ())
+    return _is_index(index, count) and is_counted and is_known
 
 
 def _is_seen(value: Any) -> bool:

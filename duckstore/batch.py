@@ -5,24 +5,27 @@
   of a run begins a run of its own, which remembers the run that it shares its opening with.
 - An output belongs to the latest earlier unanswered call with its id, on its own path.
 - A response is the model's items of one batch. Where a batch comes without a run context (an
-  import), a model item after an output or an input begins the next response.
+  import), a model item after an output or an input begins the next response. An import is cut
+  nowhere: what a later one adds at the end belongs to the run and the response that it goes on
+  with, as if it had been there from the beginning.
 - What a compaction puts in the place of items belongs to the run in which it happened: a summary
   is no new question.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from duckstore.items import Description
+from duckstore.encoding import decode
+from duckstore.items import Description, describe
 
 if TYPE_CHECKING:
     from duckstore.tree import SessionState
 
-__all__ = ["Batch", "Entry", "NewItem"]
+__all__ = ["Batch", "Entry", "NewItem", "OpenResponse", "new_items", "response_heads"]
 
 
 @dataclass(slots=True)
@@ -54,12 +57,24 @@ class Entry:
     """What the path takes in memory up to this entry."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewItem:
+class NewItem(NamedTuple):
     """An item on its way into the store: its raw text and its description."""
 
     raw: str
     description: Description
+
+
+def new_items(raws: Sequence[str]) -> list[NewItem]:
+    """Items with what follows from each of them alone."""
+    return [NewItem(raw, describe(decode(raw))) for raw in raws]
+
+
+class OpenResponse(NamedTuple):
+    """A response that a batch goes on with."""
+
+    response_id: int
+    run_id: int
+    call_count: int
 
 
 class _Run(NamedTuple):
@@ -77,42 +92,64 @@ class Batch:
 
     state: SessionState
     operation: str
-    created_at: datetime
+    created_at: datetime | Sequence[datetime]
+    """When it was said, or when each item was."""
     agent_names: Sequence[str | None] | str | None = None
     """The agent that the batch came from, or one for each item. Input has none."""
     is_live: bool = False
     """Whether the batch came from a run: then it holds one response at most."""
     continues: Entry | None = None
     """For a compaction: the last item before it, whose run goes on."""
+    goes_on: OpenResponse | None = None
+    """For an import: the response of the last item before it, which goes on."""
+    begins: Container[int] = ()
+    """For an import: the items, by their indexes, with which a response begins in any case."""
     responses: list[tuple[int, int]] = field(default_factory=list)
     """The responses that it holds, each with its run."""
     _batch_id: int = 0
     _last_part: str = ""
+
+    def __post_init__(self) -> None:
+        if self.goes_on is not None:
+            self.responses.append(self.goes_on[:2])
+            self._last_part = "model"
 
     def add_all(self, items: Sequence[NewItem], next_id: Callable[[], int]) -> None:
         """Add the items to the state's path and their rows to the state's rows."""
         opens_run = _run_openings(items)
         responses: dict[int, list[list[Any]]] = {}
         rows: list[list[Any]] = []
-        names = self.agent_names
+        names, times = self.agent_names, self.created_at
         if names is None or isinstance(names, str):
             names = [names] * len(items)
-        for item, opens, name in zip(items, opens_run, names, strict=True):
+        if isinstance(times, datetime):
+            times = [times] * len(items)
+        for index, (item, name, time) in enumerate(zip(items, names, times, strict=True)):
             item_id = next_id()
             self._batch_id = self._batch_id or item_id
-            entry, row = self._add(item, item_id, opens, name)
+            entry, row = self._add(item, item_id, opens_run[index], index in self.begins)
+            row[_AGENT_NAME] = name if entry.part != "input" else None
+            row[_CREATED_AT] = time
             self.state.path.push(entry)
             rows.append(row)
             if entry.is_call:
                 responses.setdefault(row[_RESPONSE_ID], []).append(row)
-        for calls in responses.values():
-            for index, row in enumerate(calls, start=1):
-                row[_CALL_INDEX], row[_CALL_INDEX + 1] = index, len(calls)
+        for response_id, calls in responses.items():
+            before = self._calls_before(response_id)
+            for number, row in enumerate(calls, start=before + 1):
+                row[_CALL_INDEX], row[_PARALLEL_COUNT] = number, before + len(calls)
         self.state.current.tip = len(self.state.path)
         self.state.rows["item_rows"].extend(tuple(row) for row in rows)
 
+    def _calls_before(self, response_id: int | None) -> int:
+        """How many calls a response has that stand before the batch."""
+        open_response = self.goes_on
+        if open_response is None or open_response.response_id != response_id:
+            return 0
+        return open_response.call_count
+
     def _add(
-        self, item: NewItem, item_id: int, opens: bool, agent_name: str | None
+        self, item: NewItem, item_id: int, opens: bool, begins: bool
     ) -> tuple[Entry, list[Any]]:
         state, d = self.state, item.description
         last = state.path.last
@@ -147,7 +184,7 @@ class Batch:
             run.forked_run_id,
             run.turn_number,
             run.user_item_id,
-            self._response(d, item_id, run.run_id),
+            self._response(d, item_id, run.run_id, begins),
             entry.answers_item_id,
             self._answer_number(call),
             None,
@@ -159,7 +196,7 @@ class Batch:
             entry.tool_name,
             d.tool_type,
             d.server_label,
-            agent_name if d.part != "input" else None,
+            None,
             d.status,
             d.status_source,
             d.error,
@@ -167,7 +204,7 @@ class Batch:
             d.arguments,
             d.text,
             item.raw,
-            self.created_at,
+            None,
         ]
         return entry, row
 
@@ -181,7 +218,9 @@ class Batch:
         if last is None:
             return _Run(item_id, 1, own_user, None)
         joins = not last.run_has_work and (
-            last.batch_id == self._batch_id or last.user_item_id is None
+            last.batch_id == self._batch_id
+            or last.user_item_id is None
+            or self.operation == "import"
         )
         if opens and not joins:
             return _Run(item_id, last.turn_number + 1, own_user, None)
@@ -208,19 +247,36 @@ class Batch:
         self.state.answered[call.item_id] = number
         return number
 
-    def _response(self, d: Description, item_id: int, run_id: int) -> int | None:
+    def _response(self, d: Description, item_id: int, run_id: int, begins: bool) -> int | None:
         """The response that an item belongs to: the model's items only."""
         last_part, self._last_part = self._last_part, d.part
         if d.part != "model" or self.operation == "compact":
             return None
-        begins = not self.responses or (not self.is_live and last_part != "model")
-        if begins:
+        follows = self.is_live or last_part == "model"
+        if begins or not self.responses or not follows:
             self.responses.append((item_id, run_id))
         return self.responses[-1][0]
 
 
 _RESPONSE_ID = 11
 _CALL_INDEX = 14
+_PARALLEL_COUNT = 15
+_AGENT_NAME = 23
+_CREATED_AT = 31
+
+
+def response_heads(parts: Sequence[str], parents: Sequence[int]) -> list[int]:
+    """With which item the response of each item begins, in an import; -1 where it is in none.
+
+    Args:
+        parts: The items' parts: see `duckstore.items`.
+        parents: For each the index of the item before it, or -1.
+    """
+    heads: list[int] = []
+    for index, (part, parent) in enumerate(zip(parts, parents, strict=True)):
+        goes_on = 0 <= parent == index - 1 and parts[parent] == "model"
+        heads.append(-1 if part != "model" else heads[parent] if goes_on else index)
+    return heads
 
 
 def _run_openings(items: Sequence[NewItem]) -> list[bool]:

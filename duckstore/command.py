@@ -41,6 +41,8 @@ class Command:
     request: tuple[str, int] | None = None
     """The client that sent it, and the number of its request: a repeated one is done once."""
     body: bytes = b""
+    described: Sequence[Any] | None = None
+    """The items with what follows from each, where whoever made it knows: see `duckstore.batch`."""
 
     # Known once it is in the journal:
     number: int = 0

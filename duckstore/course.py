@@ -42,7 +42,7 @@ def note_move(
     """Keep the diversions in step with a move."""
     begins_alternative = operation in ("edit", "regenerate")
     # An append after a pop goes on from where the path is. An edit that was asked for cuts first.
-    is_asked = operation in ("switch", "fork", "rewind")
+    is_asked = operation in ("switch", "fork", "rewind", "import")
     if is_asked or (begins_alternative and from_position != to_position):
         diversions.append(Diversion(move_id, from_branch_id, from_position, was_cut))
     elif begins_alternative and to_branch_id is not None:

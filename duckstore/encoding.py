@@ -94,12 +94,13 @@ _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 19
 
 
-def is_exact(text: str) -> bool:
+def is_exact(text: str | bytes) -> bool:
     """Whether orjson decodes a stored item to what Python's `json` does, or refuses it.
 
     It makes floats of integers beyond 64 bits, which have at least 19 digits.
     """
-    return _LONG_NUMBER not in text.encode().translate(_ZEROS)
+    data = text if isinstance(text, bytes) else text.encode()
+    return _LONG_NUMBER not in data.translate(_ZEROS)
 
 
 def decode(text: str) -> Any:

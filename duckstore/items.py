@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from duckstore.encoding import readable
 
-__all__ = ["TOOL_SEARCH_KEY", "Description", "Part", "describe"]
+__all__ = ["KNOWN_TYPES", "TOOL_SEARCH_KEY", "Description", "Part", "describe"]
 
 Part = Literal["input", "model", "output"]
 """Who made an item: the caller, the model (with its hosted tools), or a local tool."""
@@ -33,11 +32,20 @@ _UNFINISHED = frozenset(
     ("in_progress", "searching", "generating", "interpreting", "calling", "incomplete")
 )
 """States of a hosted tool call that came to no result."""
+_FAILED = frozenset(
+    (
+        ("apply_patch_call_output", "failed"),
+        ("function_call_output", "incomplete"),  # what an import makes of a result with an error
+    )
+)
+"""Types and states of outputs that tell of a failure."""
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
-    """The columns of one item that follow from the item alone."""
+class Description(NamedTuple):
+    """The columns of one item that follow from the item alone.
+
+    One is made for every item that is stored: a frozen dataclass takes three times as long.
+    """
 
     part: Part
     item_type: str | None = None
@@ -238,7 +246,7 @@ def _outcome(
     item_type: str, item: dict[str, Any], output: Any, text: str | None
 ) -> tuple[str, str, str | None]:
     """Status, where it is known from, and the error text of a tool call's output."""
-    if item_type == "apply_patch_call_output" and item.get("status") == "failed":
+    if (item_type, _string(item.get("status"))) in _FAILED:
         return "error", "item", text
     if item_type == "shell_call_output" and isinstance(output, list):
         for chunk in output:
@@ -362,3 +370,6 @@ _BUILDERS: dict[str, _Builder] = {
     "configuration_update": _plain("input", "configuration_update"),
     "item_reference": _plain("input", "item_reference"),
 }
+
+KNOWN_TYPES = frozenset(_BUILDERS)
+"""The types of items that are known."""

@@ -3,30 +3,29 @@
 `apply` is a function of the command and the session's state alone (with what the file has of it),
 so that a replay of the journal gives the same rows. It checks before it changes: one that raises
 has changed nothing. The rows and statements that it leaves in the command are written to DuckDB
-later. What makes a conversation take another course stands in `duckstore.edits`.
+later. What makes a conversation take another course stands in `duckstore.edits`, and the import of
+one in `duckstore.grafting`.
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from duckstore import edits, errors, observations
-from duckstore.batch import Entry, NewItem
-from duckstore.branch import Branch, common_length
+from duckstore import edits, errors, grafting, observations
+from duckstore.batch import Entry, new_items
+from duckstore.branch import common_length
 from duckstore.command import Command
 from duckstore.encoding import decode
-from duckstore.items import describe
+from duckstore.grafting import graft
 from duckstore.places import branch_named, is_on_path
 from duckstore.recording import record
 from duckstore.schema import TABLES
-from duckstore.telemetry import Seen, SeenResponse
+from duckstore.telemetry import Seen
 from duckstore.tree import NextId, Place, SessionState, Stored
-from duckstore.usage import Usage
 
-__all__ = ["ALREADY", "OPERATIONS", "apply", "chains", "needs_file", "new_items"]
+__all__ = ["ALREADY", "OPERATIONS", "apply", "needs_file", "new_items"]
 
 ALREADY = "is in the store already"
 ERASING = frozenset({"clear", "pop", "purge", "purge_items"})
@@ -72,6 +71,8 @@ def needs_file(command: Command, state: SessionState) -> bool:
             return observations.needs_file(command, state)
         case "delete_branch":
             return bool(values["force"])
+        case "import":
+            return grafting.needs_file(command, state)
         case _:
             return False
 
@@ -83,11 +84,6 @@ def _must_read(state: SessionState, name: str | int) -> bool:
     except errors.UnknownBranchError:
         return False
     return common_length(state.current, len(state.path), branch, branch.length) < branch.length
-
-
-def new_items(raws: Sequence[str]) -> list[NewItem]:
-    """Items with what follows from each of them alone."""
-    return [NewItem(raw, describe(decode(raw))) for raw in raws]
 
 
 def _add(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> None:
@@ -224,77 +220,6 @@ def _compact(command: Command, state: SessionState, next_id: NextId, stored: Sto
     return True
 
 
-def _import(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> None:
-    if state.is_stored:
-        raise errors.ImportFileError(f"session {state.session_id!r} {ALREADY}")
-    values = command.values
-    new, parents = new_items(command.raws), values["parents"]
-    state.create(next_id, command.created_at, source=values["source"], metadata=values["metadata"])
-    entries: list[Entry] = []
-    homes: list[Branch] = []
-    responses: list[tuple[int, int]] = []
-    for first, end in chains(parents):
-        _end_at(state, parents[first], parents, entries, homes)
-        responses += state.append(new[first:end], next_id, command.created_at, operation="import")
-        entries += state.path[len(state.path) - (end - first) :]
-        homes += [state.current] * (end - first)
-    if len(state.branches) > 1:
-        state.name_after_current()
-    state.rows["response_rows"] += _usage_rows(state, responses, values)
-
-
-def chains(parents: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Stretches of items that follow each other, as half-open ranges of indexes."""
-    first = 0
-    for index in range(1, len(parents) + 1):
-        if index == len(parents) or parents[index] != index - 1:
-            yield first, index
-            first = index
-
-
-def _end_at(
-    state: SessionState,
-    index: int,
-    parents: Sequence[int],
-    entries: Sequence[Entry],
-    homes: Sequence[Branch],
-) -> None:
-    """Let the state's path end at the item of that index."""
-    if index < 0 and not entries:
-        return
-    path: list[Entry] = []
-    at = index
-    while at >= 0:
-        path.append(entries[at])
-        at = parents[at]
-    state.current = homes[index] if index >= 0 else state.branches[state.session_key]
-    state.path.replace(reversed(path))
-
-
-def _usage_rows(
-    state: SessionState, responses: Sequence[tuple[int, int]], values: dict[str, Any]
-) -> list[tuple[Any, ...]]:
-    """Rows of token usage, where each response has its own."""
-    usage = values["usage"] or ()
-    if len(usage) != len(responses):
-        return []
-    models = json.loads(values["metadata"]).get("models")
-    model = models[0] if isinstance(models, list) and len(models) == 1 else None
-    name = model if isinstance(model, str) else None
-    return [
-        observations.response_row(
-            SeenResponse(usage=Usage.of_json(tokens), model=name),
-            response_id,
-            state.session_key,
-            response_id,
-            run_id,
-            Seen(),
-        )
-        for (response_id, run_id), tokens in zip(responses, usage, strict=True)
-        if isinstance(tokens, dict)
-    ]
-
-
 def _copy(command: Command, state: SessionState, next_id: NextId, stored: Stored) -> None:
     """Begin a session with the items of another one, which remembers where it came from."""
     values = dict(command.values)
@@ -331,6 +256,6 @@ OPERATIONS: dict[str, Callable[[Command, SessionState, NextId, Stored], Any]] = 
     "copy": _copy,
     "observe": observations.observe,
     "record": record,
-    "import": _import,
+    "import": graft,
 }
 """Every operation by name."""

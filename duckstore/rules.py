@@ -196,7 +196,11 @@ RULES: dict[str, str] = {
         where response_id is not null
         group by response_id
         having
-            count(distinct batch_id) > 1 or count(distinct run_id) > 1
+            -- An import goes on with what was ended in the middle of one, and nothing else does.
+            count(distinct batch_id) filter (where operation <> 'import') > 1
+            or max(item_id) filter (where operation <> 'import')
+            > min(item_id) filter (where operation = 'import')
+            or count(distinct run_id) > 1
             or min(item_id) <> response_id
     """,
     "what was seen of a run belongs to an item of it": """

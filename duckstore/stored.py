@@ -14,8 +14,8 @@ from duckstore.batch import Entry
 from duckstore.branch import Stretch
 from duckstore.command import EPOCH
 from duckstore.restore import load_answered
-from duckstore.stretches import load_entries, load_rows
-from duckstore.tree import SeenOfRun
+from duckstore.stretches import load_entries, load_rows, load_tree
+from duckstore.tree import SeenOfRun, StoredTree
 from duckstore.usage import Usage
 
 __all__ = ["StoredSessions"]
@@ -59,6 +59,18 @@ class StoredSessions:
         columns = f"item_id, branch_id, position, {columns}"
         with _told_apart():
             return load_rows(self._cursor, session_key, stretches, columns, last_id=last_id)
+
+    def tree(self, session_key: int) -> StoredTree:
+        """All items of a session, and what an import of more of them must know."""
+        with _told_apart():
+            items = load_tree(self._cursor, session_key)
+        own = "where session_key = ?"
+        (source,) = self._row(f"select source from session_rows {own}", [session_key])
+        last = self._row(
+            f"select operation from move_rows {own} order by move_id desc limit 1", [session_key]
+        )
+        seen = self._rows(f"select response_id from response_rows {own}", [session_key])
+        return StoredTree(items, source, last[0] if last else None, frozenset(r for (r,) in seen))
 
     def home(self, session_key: int, item_id: int) -> tuple[int, int] | None:
         """The branch that an item was written on, and its position there."""

@@ -6,7 +6,7 @@ Nothing here knows sessions: a path is a few stretches, and its items are their 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -15,7 +15,7 @@ from duckstore.branch import Stretch
 from duckstore.items import TOOL_SEARCH_KEY
 from duckstore.schema import OPEN_END
 
-__all__ = ["load_entries", "load_rows"]
+__all__ = ["TreeItem", "load_entries", "load_rows", "load_tree"]
 
 FEW_STRETCHES = 3
 """A path of so few stretches is read by a select for each."""
@@ -38,6 +38,24 @@ def load_entries(
     """The items of the stretches, in path order."""
     rows = load_rows(cursor, key, stretches, _ENTRY_COLUMNS, before, last_id)
     return list(map(_entry, rows))
+
+
+class TreeItem(NamedTuple):
+    """An item with what hangs on it, beyond what a path needs."""
+
+    entry: Entry
+    parent_item_id: int | None
+    response_id: int | None
+
+
+def load_tree(cursor: duckdb.DuckDBPyConnection, key: int) -> list[TreeItem]:
+    """All items of a session, on whatever branch, in the order in which they came."""
+    rows = cursor.execute(
+        f"select {_ENTRY_COLUMNS}, parent_item_id, response_id from item_rows"
+        " where session_key = ? and item_id >= ? order by item_id",
+        [key, key],
+    ).fetchall()
+    return [TreeItem(_entry(row[:-2]), *row[-2:]) for row in rows]
 
 
 def load_rows(

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from duckstore import errors
 from duckstore.usage import Usage
 
-__all__ = ["Transcript", "TranscriptResponse"]
+__all__ = ["Transcript", "TranscriptResponse", "checked_parents"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +56,23 @@ class Transcript:
     session_created_at: datetime | None = None
     place: str = ""
     """Where in the file it stands, for people: "line 3", "conversation 12"."""
+
+
+def checked_parents(parents: Any, count: int) -> list[int] | None:
+    """The parents of so many items as they can be used; None where the items are one path.
+
+    Raises:
+        ImportFileError: They are no parents of these items.
+    """
+    if parents is None:
+        return None
+    if not isinstance(parents, Sequence) or len(parents) != count:
+        raise errors.ImportFileError(f"parents is not a list of {count} indexes, one for each item")
+    checked = [-1 if parent is None else parent for parent in parents]
+    for index, parent in enumerate(checked):
+        if type(parent) is not int or not -1 <= parent < index:
+            raise errors.ImportFileError(
+                f"the parent of item {index} is {parent!r}: it must be the index of an earlier "
+                "item, or -1"
+            )
+    return None if checked == list(range(-1, count - 1)) else checked

@@ -32,8 +32,9 @@ from duckstore.branch import Branch, Kind, Stretch, common_length
 from duckstore.course import Diversion, first_after, note_move
 from duckstore.path import Path
 from duckstore.schema import OPEN_END
+from duckstore.stretches import TreeItem
 
-__all__ = ["NextId", "Place", "SessionState", "Stored", "kind_of"]
+__all__ = ["NextId", "Place", "SessionState", "Stored", "StoredTree", "kind_of"]
 
 Row = tuple[Any, ...]
 NextId = Callable[[], int]
@@ -57,6 +58,18 @@ class SeenOfRun(NamedTuple):
     """The guardrails that were seen, and whether they were triggered."""
 
 
+class StoredTree(NamedTuple):
+    """All that the file has of a session's items, and what an import of more of them must know."""
+
+    items: list[TreeItem]
+    """In the order in which they came."""
+    source: str | None
+    last_operation: str | None
+    """What moved the path last otherwise than by an append."""
+    seen_responses: frozenset[int]
+    """The responses of which more is known than their items."""
+
+
 class Stored(Protocol):
     """What the file tells of a session. Everything that was done before is in it."""
 
@@ -64,6 +77,9 @@ class Stored(Protocol):
         self, session_key: int, stretches: Sequence[Stretch], before: Entry | None
     ) -> list[Entry]:
         """The items of these stretches, in path order; `before` is the one that they follow."""
+
+    def tree(self, session_key: int) -> StoredTree:
+        """All items of a session, and what an import of more of them must know."""
 
     def home(self, session_key: int, item_id: int) -> tuple[int, int] | None:
         """The branch that an item was written on, and its position there."""
@@ -154,13 +170,17 @@ class SessionState:
         self.branches, self.current, self.path = {root.branch_id: root}, root, Path()
         self.answered, self.diversions, self._names = {}, [], None
 
-    def name_after_current(self) -> None:
-        """Name the current branch "main" and the others after it, in the order they began."""
-        others = (b for b in self.branches.values() if b is not self.current)
+    def set_names(self, names: Mapping[int, str]) -> None:
+        """Give branches other names, all at once, also such as have no row in the file yet."""
+        rows = self.rows["branch_rows"]
+        for place, row in enumerate(rows if names else ()):
+            if row[0] in names:
+                rows[place] = (*row[:2], names[row[0]], *row[3:])
+        for branch_id in names.keys() - {row[0] for row in rows}:
+            self.renamed[branch_id] = names[branch_id]
+        for branch_id, name in names.items():
+            self.branches[branch_id].name = name
         self._names = None
-        self.current.name = self.renamed[self.current.branch_id] = "main"
-        for number, branch in enumerate(others, start=1):
-            branch.name = self.renamed[branch.branch_id] = f"main~{number}"
 
     def branch_row(self, branch: Branch, now: datetime) -> Row:
         """The row of `branch_rows` for a branch."""
@@ -366,6 +386,24 @@ class SessionState:
         self.current = self._new_branch(kind, lineage, length, name, next_id, now)
         before.end = OPEN_END
         self.move(kind, came_from, next_id, now)
+
+    def branch_off(self, kind: Kind, name: str, next_id: NextId, now: datetime) -> None:
+        """Begin an alternative at the end of the path by a name of its own.
+
+        Who was cut there stays so, and every other branch keeps its name.
+        """
+        before, came_from = self.current, self.here
+        length = came_from[1]
+        lineage = before.stretches(0, length) + before.archived(length)
+        self.current = self._new_branch(kind, lineage, length, name, next_id, now)
+        if before.end == OPEN_END:
+            self.move(kind, came_from, next_id, now)
+
+    def add_fork(self, name: str, place: Place, next_id: NextId, now: datetime) -> Branch:
+        """Begin a branch by name at a place, without going there."""
+        branch, length = place
+        lineage = branch.stretches(0, length) + branch.archived(length)
+        return self._new_branch("fork", lineage, length, name, next_id, now, parent=branch)
 
     def _new_branch(
         self,

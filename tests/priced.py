@@ -10,8 +10,7 @@ from pathlib import Path
 import duckdb
 
 from duckstore import Store
-from duckstore.importing import import_tree
-from tests.samples import assistant, user
+from tests.samples import assistant, import_tree, user
 
 
 @dataclass(frozen=True)
@@ -31,11 +30,11 @@ def respond(store: Store, session_id: str, answers: Sequence[Answer]) -> None:
     models = {answer.model for answer in answers}
     assert len(models) == 1
     import_tree(
-        store._access,
+        store,
         session_id,
         [item for _ in answers for item in (user("?"), assistant("!"))],
         list(range(-1, 2 * len(answers) - 1)),
-        metadata={"models": [model for model in models if model is not None]},
+        meta={"models": [model for model in models if model is not None]},
         usage=[
             {
                 "input_tokens": answer.input_tokens,

@@ -8,10 +8,13 @@ import json
 import math
 from collections.abc import Coroutine
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, TypeVar
 
 import hypothesis.strategies as st
 import pytest
+
+from duckstore import Store
 
 _T = TypeVar("_T")
 
@@ -81,3 +84,14 @@ def json_values() -> st.SearchStrategy[Any]:
         ),
         max_leaves=8,
     )
+
+
+def import_tree(
+    store: Store, session_id: str, items: list[Any], parents: list[int], **facts: Any
+) -> None:
+    """Import one conversation as a line of a file: see `duckstore.formats.jsonl`."""
+    line = {"session_id": session_id, "items": items, "parents": parents, **facts}
+    with NamedTemporaryFile(suffix=".jsonl") as file:
+        file.write(json.dumps(line).encode())
+        file.flush()
+        assert store.import_jsonl(file.name).skipped == []

@@ -1,10 +1,8 @@
-"""Commands about the store as a file: `info`, `import`, `check`."""
+"""Commands about the store as a file: `info`, `check`."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
 
 import click
 
@@ -13,10 +11,7 @@ from duckstore.cli.output import progress, write, write_record
 from duckstore.cli.program import ExitCode, note
 from duckstore.schema import RELATIONS
 
-__all__ = ["check", "import_", "info"]
-
-MOST_SKIPPED = 20
-"""How many lines that were left out are named for each file."""
+__all__ = ["check", "info"]
 
 
 # Planning all relations only to count them takes longer than all else that `info` does, so
@@ -65,45 +60,6 @@ def info(chosen: Chosen) -> None:
     record = {"path": path, "file_size_bytes": size, "schema_version": version}
     record |= dict(zip(RELATIONS, rows, strict=True))
     write_record(record | {"first_item_at": first, "last_item_at": last}, chosen.format)
-
-
-@click.command("import")
-@click.argument(
-    "files",
-    metavar="FILE...",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
-)
-@database_option
-@format_option
-@pass_chosen
-def import_(chosen: Chosen, files: tuple[Path, ...]) -> None:
-    """Import conversations from JSON lines, plain or .gz. The store is made if need be.
-
-    Each line is a conversation with its items, or an item. A conversation that the store has
-    already is left out, so that the same file can be imported again.
-    """
-    rows: list[tuple[Any, ...]] = []
-    notes: list[str] = []
-    sizes = [file.stat().st_size for file in files]
-    with opened(chosen, make=True) as it, progress("Importing", sum(sizes)) as advance:
-        for number, file in enumerate(files):
-            before = sum(sizes[:number])
-
-            def read(done: int, before: int = before) -> None:
-                advance(before + done)
-
-            report = it.store.import_jsonl(file, progress=read)
-            skipped = report.skipped
-            rows.append((str(file), report.session_count, report.item_count, len(skipped)))
-            notes += [f"{file}, line {o.line_number}: {o.reason}" for o in skipped[:MOST_SKIPPED]]
-            if len(skipped) > MOST_SKIPPED:
-                notes.append(f"{file}: {len(skipped) - MOST_SKIPPED} more lines were left out")
-    for text in notes:
-        note(text)
-    counts = dict.fromkeys(("session_count", "item_count", "skipped_count"), "BIGINT")
-    write({"file": "VARCHAR", **counts}, rows, chosen.format)
 
 
 @click.command()

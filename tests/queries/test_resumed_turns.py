@@ -8,11 +8,10 @@ from agents import RunState
 from agents.testing import assistant_message, function_call
 
 from duckstore import Store
-from duckstore.importing import import_tree
 from duckstore.telemetry import Seen, SeenCall, SeenOutcome
 from tests.clock import Clock
 from tests.runs import agent, delete, go, step
-from tests.samples import assistant, call, output, run, user
+from tests.samples import assistant, call, import_tree, output, run, user
 
 Row = tuple[Any, ...]
 
@@ -200,7 +199,7 @@ def test_an_answer_generated_again(clock: Clock, store: Store) -> None:
 def test_an_import_is_no_resumption(store: Store) -> None:
     """It stores a tree in several batches at one moment."""
     items = [user("go"), call("look", "c"), assistant("?"), output("c"), assistant("!")]
-    import_tree(store._access, "s", items, [-1, 0, 0, 1, 3], metadata={}, usage=[])
+    import_tree(store, "s", items, [-1, 0, 0, 1, 3])
     batches = store.sql("select count(distinct batch_id) as batches from items")
     assert batches["batches"].to_list() == [3]
     assert rows(store, include_superseded=True) == []

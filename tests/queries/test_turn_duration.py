@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from duckstore import Store
-from duckstore.importing import import_tree
 from duckstore.telemetry import Seen, SeenOutcome
 from tests.clock import Clock
-from tests.samples import assistant, call, output, user
+from tests.samples import assistant, call, import_tree, output, user
 
 Row = tuple[Any, ...]
 
@@ -61,9 +60,7 @@ def test_quantiles_by_status(clock: Clock, store: Store) -> None:
 def test_what_was_stored_at_one_moment_is_not_timed(clock: Clock, store: Store) -> None:
     """An import or a single batch says nothing of time, and zero would be a guess."""
     store.conversation("batch").add([user("go"), assistant("done")])
-    import_tree(
-        store._access, "imported", [user("go"), assistant("done")], [-1, 0], metadata={}, usage=[]
-    )
+    import_tree(store, "imported", [user("go"), assistant("done")], [-1, 0])
     assert rows(store) == [("completed", 2, 0, None, None, None)]
     clock.wait(1)
     turn(store, clock, "s", 5)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from duckstore import Store
-from duckstore.importing import import_tree
 from duckstore.telemetry import Seen, SeenOutcome
 from tests.clock import Clock
-from tests.samples import assistant, call, output, user
+from tests.samples import assistant, call, import_tree, output, user
 
 Row = tuple[Any, ...]
 
@@ -126,7 +125,7 @@ def test_what_was_stored_at_one_moment_is_not_timed(store: Store) -> None:
     """Neither an import nor one batch says when anything was asked."""
     items = [user("one"), assistant("1"), user("two")]
     store.conversation("a").add(items)
-    import_tree(store._access, "b", items, [-1, 0, 1], metadata={}, usage=[])
+    import_tree(store, "b", items, [-1, 0, 1])
     assert rows(store) == [(2, 2, 0, None, None)]
     assert store.query("user_think_time")["within_share"].to_list() == [None]
 
