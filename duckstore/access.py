@@ -8,8 +8,10 @@ that it had: it is done once.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +20,7 @@ from duckstore import errors
 from duckstore.check import Finding
 from duckstore.client import Disconnected, Lane
 from duckstore.command import Command
+from duckstore.committer import Ticket
 from duckstore.database import MEMORY
 from duckstore.engine import Engine
 from duckstore.frames import frame, statement_of
@@ -32,6 +35,8 @@ from duckstore.rows import Rows, fetch
 from duckstore.service import TASKS, Tail, tail
 from duckstore.sessions import Texts
 from duckstore.settings import Settings
+from duckstore.spool import Spool
+from duckstore.streams import fill_spool
 
 if TYPE_CHECKING:
     import asyncio
@@ -44,6 +49,8 @@ _T = TypeVar("_T")
 
 TRY_SECONDS = 0.005
 """How long to wait before looking again for a new owner."""
+SPOOL_SECONDS = 2.0
+"""How long the end of work for an answer that is read in batches is waited for at closing."""
 FORKED_SECONDS = 3.0
 """How long a forked child, which cannot be the owner, waits for another process to become it."""
 
@@ -81,6 +88,7 @@ class Access:
         """What a forked child begins anew with."""
         self._lock = threading.Lock()
         self._idle: list[Lane] = []
+        self._spools: weakref.WeakSet[Spool] = weakref.WeakSet()
         self._owner: Owner | None = None
         self._reader = Reader(self.path, self.settings) if self.settings.read_only else None
 
@@ -254,6 +262,18 @@ class Access:
         engine = self._local()
         return engine.submit(command, loop).future if engine is not None else None
 
+    def submit(self, command: Command) -> Ticket | None:
+        """Begin a change that is waited for later, with `answer`; None as a client."""
+        self.check_writable()
+        self._note_change()
+        engine = self._local()
+        return engine.submit(command) if engine is not None else None
+
+    def answer(self, ticket: Ticket) -> Any:
+        """Wait for a change that was begun with `submit`; returns the operation's answer."""
+        ticket.wait()
+        return self.engine.answer(ticket.command)
+
     def _note_change(self) -> None:
         self.change_count += 1
         self.changed_at = time.monotonic()
@@ -331,6 +351,26 @@ class Access:
             lambda engine: frame(engine, sql, parameters),
             lambda lane: lane.frame(sql, parameters),
         )
+
+    def put_aside(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Spool:
+        """Run one reading statement whose answer is put aside, to be read in batches.
+
+        The file lies beside the store's, as DuckDB's own temporary files do, where one can be made.
+        """
+        self.check_usable()
+        self.reporter.flush()
+        self._price(sql)
+
+        def fill(spool: Spool) -> None:
+            self._do(
+                lambda engine: fill_spool(engine, sql, parameters, spool),
+                lambda lane: lane.put_aside(sql, parameters, spool),
+            )
+
+        folder = None if self.path == MEMORY else os.path.dirname(self.path)
+        spool = Spool(fill, folder if folder and os.access(folder, os.W_OK) else None)
+        self._spools.add(spool)
+        return spool
 
     def path_to(self, session_id: str, where: Mapping[str, Any] | None) -> dict[str, Any]:
         """The items of the path that leads to a place; see `duckstore.lookback`."""
@@ -417,6 +457,9 @@ class Access:
             if self._is_closed:
                 return
             self._is_closed = True
+        for spool in list(self._spools):
+            spool.stop(errors.ClosedError(f"the store {self.path} is closed: open it again"))
+            spool.join(SPOOL_SECONDS)
         while self._idle:
             self._idle.pop().drop()
         if self._reader is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -25,9 +25,12 @@ from duckstore.failures import reading
 from duckstore.frames import frame, statement_of
 from duckstore.rows import Rows, fetch
 from duckstore.schema import RELATIONS
+from duckstore.streams import put_aside
 
 if TYPE_CHECKING:
     import polars
+
+    from duckstore.spool import Spool
 
 __all__ = ["Archive", "is_archive", "open_parquet"]
 
@@ -94,6 +97,10 @@ class Archive(Asking):
             statement_of(sql)
         return fetch(self._files, sql, parameters)
 
+    def _put_aside(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Spool:
+        self._files.check_open()
+        return put_aside(self._files, sql, parameters)
+
     def close(self) -> None:
         """Let go of the files. A second call does nothing."""
         self._files.close()
@@ -130,20 +137,19 @@ class _Files:
             raise
 
     def _follow(self, state: object, files_of: Callable[[], Mapping[str, Sequence[str]]]) -> None:
-        """Have the views lead to the files of this state."""
-        with self._lock:
-            if state == self._seen:
-                return
-            files = files_of()
-            self._connection.begin()
-            try:
-                for relation in RELATIONS:
-                    self._connect(relation, files.get(relation, ()))
-                self._connection.commit()
-            except BaseException:
-                self._connection.rollback()
-                raise
-            self._seen = state
+        """Have the views lead to the files of this state; one at a time does so."""
+        if state == self._seen:
+            return
+        files = files_of()
+        self._connection.begin()
+        try:
+            for relation in RELATIONS:
+                self._connect(relation, files.get(relation, ()))
+            self._connection.commit()
+        except BaseException:
+            self._connection.rollback()
+            raise
+        self._seen = state
 
     def _connect(self, relation: str, paths: Sequence[str]) -> None:
         names = ", ".join("'{}'".format(path.replace("'", "''")) for path in paths)
@@ -184,10 +190,13 @@ class _Files:
             SQLError: DuckDB refuses the statement.
         """
         self.check_open()
-        with self._source.held() as found:
-            self._follow(*found)
-            with reading(self._connection) as cursor:
-                yield cursor
+        with self._source.held() as found, ExitStack() as stack:
+            # Nobody leads the views elsewhere before the cursor's transaction has taken its state.
+            with self._lock:
+                self._follow(*found)
+                cursor = stack.enter_context(reading(self._connection))
+                cursor.execute("from duckdb_views() where view_name = 'items'").fetchall()
+            yield cursor
 
     def close(self) -> None:
         """Close DuckDB."""

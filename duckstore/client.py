@@ -22,6 +22,7 @@ from duckstore.ownership import Post, file_inode
 from duckstore.rows import Rows
 from duckstore.service import Tail
 from duckstore.sessions import Texts
+from duckstore.spool import Spool
 from duckstore.streams import read_stream
 
 if TYPE_CHECKING:
@@ -149,6 +150,22 @@ class Lane:
             raise
         return result
 
+    def put_aside(self, sql: str, parameters: Mapping[str, Any] | None, spool: Spool) -> None:
+        """Ask a question whose answer is put aside.
+
+        Raises:
+            Stopped: Nobody wants it any more; the owner hears of it.
+        """
+        spool.begin()
+        asked = {"do": "frame", "sql": sql, "parameters": _packed(parameters), "is_small": True}
+        self._send(asked, b"")
+        while chunk := self._next_chunk(spool.check):
+            try:
+                spool.write(chunk)
+            except BaseException:
+                self.drop()  # the rest of the answer would be taken for that of the next request
+                raise
+
     def task(self, name: str, *arguments: Any) -> Any:
         """Have something done that takes its time."""
         return self._ask({"do": "task", "task": name, "arguments": arguments}).head
@@ -177,10 +194,12 @@ class Lane:
             self.drop()  # half a request may be out
             raise
 
-    def _answer(self) -> wire.Message:
-        """The next message that is more than a sign of life."""
+    def _answer(self, look: Callable[[], None] | None = None) -> wire.Message:
+        """The next message that is more than a sign of life; `look` is called at each of those."""
         try:
             while True:
+                if look is not None:
+                    look()
                 self._wait()
                 message = wire.receive(self._line())
                 if message.kind != wire.WORKING:
@@ -200,8 +219,8 @@ class Lane:
             raise errors.by_name(*message.head)
         return message
 
-    def _next_chunk(self) -> bytes:
-        message = self._answer()
+    def _next_chunk(self, look: Callable[[], None] | None = None) -> bytes:
+        message = self._answer(look)
         return message.body if message.kind == wire.CHUNK else b""
 
     def _wait(self) -> None:

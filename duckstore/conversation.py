@@ -15,6 +15,7 @@ from typing import Any
 from duckstore import errors
 from duckstore.branching import Reading
 from duckstore.command import Command
+from duckstore.display import conversation_html, html_or_note
 from duckstore.encoding import decode, encode_items
 from duckstore.glance import Glance, glance_at
 from duckstore.handle import Target, where_of
@@ -106,6 +107,10 @@ class Conversation(Turns):
         """
         raw = self._access.run(self._command("pop", {"keep": self._access.keep_popped}))
         return decode(raw) if raw is not None else None
+
+    def _repr_html_(self) -> str:
+        """The conversation as notebooks show it; see `duckstore.display`."""
+        return html_or_note(partial(conversation_html, self.session_id, self._access.rows))
 
     def clear(self) -> None:
         """Delete all items, branches and history for good. The session's own row stays."""

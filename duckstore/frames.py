@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from duckstore import errors
+from duckstore.pushdown import push
 from duckstore.rows import Attend, Readable, interruptible
 
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["frame", "lazy_frame", "polars_of", "relation_of", "statement_of"]
+    _Frames = Iterator[polars.DataFrame]
+
+__all__ = ["BATCH_ROWS", "frame", "lazy_frame", "polars_of", "relation_of", "statement_of"]
+
+BATCH_ROWS = 50_000
+"""Rows of a batch, where nobody says how many."""
 
 
 def polars_of() -> Any:
@@ -132,20 +138,27 @@ def relation_of(
 _FOREIGN = re.compile(r"\b(?:INTERVAL|UNION|VARIANT|BIGNUM|BIT)\b")
 
 
-def lazy_frame(ask: Callable[[str], polars.DataFrame], relation: str) -> polars.LazyFrame:
+def lazy_frame(
+    relation: str,
+    types: Mapping[str, str],
+    schema: polars.Schema,
+    ask: Callable[[str, Mapping[str, Any]], polars.DataFrame],
+    ask_in_batches: Callable[[str, Mapping[str, Any], int], AbstractContextManager[_Frames]],
+) -> polars.LazyFrame:
     """A LazyFrame over one relation, read when it is collected.
 
-    Only the columns that the plan needs are read from DuckDB; so is only the number of rows that
-    a `head` asks for.
+    DuckDB reads the columns that the plan needs and no others, keeps the rows that it can filter
+    as polars would (see `duckstore.pushdown`), and gives as many as a `head` asks for. What else
+    is to be filtered is filtered batch by batch.
 
     Args:
-        ask: Runs a statement on the store.
         relation: One of `RELATIONS`.
+        types: The DuckDB types of its columns by name.
+        schema: The same in polars.
+        ask: Runs a statement with parameters.
+        ask_in_batches: The same for frames of so many rows.
     """
-    pl = polars_of()
     from polars.io.plugins import register_io_source
-
-    schema = ask(f"select * from {relation} limit 0").schema
 
     def read(
         with_columns: list[str] | None,
@@ -153,12 +166,24 @@ def lazy_frame(ask: Callable[[str], polars.DataFrame], relation: str) -> polars.
         n_rows: int | None,
         batch_size: int | None,
     ) -> Iterator[polars.DataFrame]:
-        columns = ", ".join(f'"{name}"' for name in with_columns) if with_columns else "*"
-        rows = f" limit {n_rows}" if n_rows is not None and predicate is None else ""
-        data = ask(f"select {columns} from {relation}{rows}")
-        if predicate is not None:
-            data = data.filter(predicate)
-        yield data if n_rows is None else data.head(n_rows)
+        pushed = push(predicate, types)
+        columns = ", ".join(f'"{name}"' for name in with_columns or types)
+        sql = f"select {columns} from {relation}"
+        if pushed.condition is not None:
+            sql += f" where {pushed.condition}"
+        if n_rows is not None and pushed.rest is None:
+            sql += f" limit {n_rows}"
+        if batch_size is None and pushed.rest is None:
+            yield ask(sql, pushed.parameters)
+            return
+        left = n_rows
+        with ask_in_batches(sql, pushed.parameters, batch_size or BATCH_ROWS) as batches:
+            for batch in batches:
+                kept = batch if pushed.rest is None else batch.filter(pushed.rest)
+                yield kept if left is None else kept.head(left)
+                left = None if left is None else max(left - kept.height, 0)
+                if left == 0:
+                    return
 
-    lazy: polars.LazyFrame = register_io_source(read, schema=pl.Schema(schema), is_pure=False)
+    lazy: polars.LazyFrame = register_io_source(read, schema=schema)
     return lazy

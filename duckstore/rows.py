@@ -109,6 +109,9 @@ def interruptible(cursor: duckdb.DuckDBPyConnection, work: Callable[[], _T]) -> 
     with ThreadPoolExecutor(1) as worker:
         result = worker.submit(work)
         try:
+            # One that waits without end is not told of Ctrl-C once polars is imported.
+            while not result.done():
+                wait([result], timeout=0.1)
             return result.result()
         except KeyboardInterrupt:
             while not result.done():  # an interrupt before the query began has no effect

@@ -223,7 +223,8 @@ class Server:
     def _frame(self, guest: Guest, asked: Any, body: bytes) -> _Answer:
         sink = _Chunks(guest)
         parameters = wire.unpack(asked["parameters"])
-        write_stream(self._engine, asked["sql"], parameters, guest.attend, sink)
+        is_small = bool(asked.get("is_small"))
+        write_stream(self._engine, asked["sql"], parameters, guest.attend, sink, is_small=is_small)
         sink.flush()
         return wire.END, None, b""
 

@@ -21,6 +21,7 @@ from duckstore import errors
 from duckstore.access import Access
 from duckstore.conversation import Conversation
 from duckstore.database import MEMORY
+from duckstore.display import conversation_html, html_or_note
 from duckstore.registry import acquire, release
 from duckstore.session_branches import SessionBranches
 from duckstore.settings import Settings
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from agents.run_context import RunContextWrapper
 
     from duckstore.command import Command
+    from duckstore.display.markup import Markup
     from duckstore.handle import Target
     from duckstore.observer import Claim
 
@@ -268,6 +270,14 @@ class DuckDBSession(SessionBranches):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.session_id!r}, {self._access.path!r})"
+
+    def _repr_html_(self) -> str:
+        """The conversation as notebooks show it; see `duckstore.display`."""
+        return html_or_note(self._html)
+
+    def _html(self) -> Markup:
+        self._check_open()
+        return conversation_html(self.session_id, self._access.rows)
 
     # Compaction: private hooks that the SDK's OpenAIResponsesCompactionSession looks for -------
 

@@ -38,7 +38,7 @@ __all__ = [
     "unpack",
 ]
 
-VERSION = 3
+VERSION = 4
 
 ASK = b"Q"
 ANSWER = b"A"

@@ -12,7 +12,9 @@ import duckstore
 from duckstore.cli.branches import branches, diff, edit, purge, switch
 from duckstore.cli.copies import backup, compact, recover
 from duckstore.cli.exports import export
-from duckstore.cli.files import check, import_, info
+from duckstore.cli.files import check, info
+from duckstore.cli.imports import import_
+from duckstore.cli.notebooks import notebooks
 from duckstore.cli.options import (
     database_option,
     format_option,
@@ -48,7 +50,7 @@ def cli() -> None:
 for command in (
     *(demo, info, sessions, show, branches, diff, edit, switch, purge),
     *(queries, query, sql, prices, export, import_, check),
-    *(backup, compact, recover, completion),
+    *(backup, compact, recover, notebooks, completion),
 ):
     cli.add_command(command)
 

@@ -6,6 +6,8 @@ so that help, completion and click's messages work for them as for everything el
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -54,6 +56,13 @@ _explain_option = click.option(
     callback=_display,
     help="Print DuckDB's plan for it and do not run it.",
 )
+_plot_option = click.option(
+    "--plot",
+    "plot",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Draw its plot into a file: .svg, .png, .html (needs no network) or .json (Vega-Lite).",
+)
 
 
 class QueryCommand(click.Command):
@@ -70,12 +79,15 @@ class QueryCommand(click.Command):
             params=[_option(parameter) for parameter in query.parameters],
         )
         shared = (database_option, queries_option, format_option, _show_option, _explain_option)
-        for option in shared:
+        for option in (*shared, _plot_option):
             option(self)
 
-    def _answer(self, **given: Any) -> None:
+    def _answer(self, plot: Path | None = None, **given: Any) -> None:
         chosen = click.get_current_context().ensure_object(Chosen)
         query = self.query
+        if plot is not None:
+            self._draw(chosen, plot, given)
+            return
         if chosen.display == "show":
             click.echo(query.sql, nl=False)
             return
@@ -88,6 +100,19 @@ class QueryCommand(click.Command):
                 return
             found = store._rows(query.sql, bound, is_foreign=query.is_own)
         write_rows(found, chosen.format)
+
+    def _draw(self, chosen: Chosen, target: Path, given: Mapping[str, Any]) -> None:
+        """Draw the query's plot into a file. What can be told before the store is asked is."""
+        if chosen.display != "rows" or chosen.format != "table":
+            raise click.UsageError("--plot draws a picture: leave out --show, --explain, --format.")
+        from duckstore.plots import check_target, draw, plot_of, write_chart
+
+        plot_of(self.query.name)
+        check_target(target)
+        with asked(chosen) as store:
+            chart = draw(self.query, {n: v for n, v in given.items() if v is not None}, store._rows)
+        write_chart(chart, target)
+        note(f"wrote {target}")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, and the columns below them."""
