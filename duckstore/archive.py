@@ -120,6 +120,10 @@ class Archive(Asking):
         return f"Archive({self.path!r}{', closed' if self._files.is_closed else ''})"
 
 
+_NOTHING = object()
+"""What the views lead to before they lead anywhere."""
+
+
 class _Files:
     """A DuckDB in memory whose relations are views over the files."""
 
@@ -127,7 +131,7 @@ class _Files:
         self._source = source
         self.is_closed = False
         self._lock = threading.Lock()
-        self._seen: object = None
+        self._seen: object = _NOTHING
         self._connection = connect_memory(memory_limit=memory_limit, threads=threads)
         try:
             with self._source.held() as found:

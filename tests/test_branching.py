@@ -1371,7 +1371,7 @@ def test_what_is_purged_is_gone_from_everything(store: duckstore.Store, tmp_path
         assert holds(store, MARKER) == []
         store.export_parquet(folder)
         for relation in RELATIONS:
-            assert MARKER not in str(pl.read_parquet(folder / f"{relation}.parquet").rows())
+            assert MARKER not in str(pl.read_parquet(folder / relation).rows())
         assert talk.items(branch="before") == [*FIRST, user("kept")]
         assert [talk.items(branch=name) for name in names(talk) if name != "before"].count(WHOLE)
         assert "main" in names(talk)

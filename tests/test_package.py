@@ -139,7 +139,7 @@ session = duckstore.DuckDBSession("s", {str(tmp_path / "a.duckdb")!r})
 asyncio.run(session.add_items([{{"role": "user", "content": "hi"}}]))
 with duckstore.open({str(tmp_path / "a.duckdb")!r}) as store:
     print(store.sessions()[0].first_user_message, store.check(), len(store.queries()) > 0)
-    print(store.export_parquet({str(tmp_path / "out")!r})["items"])
+    print(store.export_parquet({str(tmp_path / "out")!r}).row_counts["items"])
 session.close()
 """
     blocked = ("agents", "openai", "polars", "pyarrow", "pydantic")

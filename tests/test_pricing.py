@@ -101,7 +101,7 @@ def test_every_way_to_ask_finds_the_prices(store: Store, tmp_path: Path, way: st
             found = store.scan("costs").collect()["total_cost"].item()
         case "export":
             store.export_parquet(tmp_path)
-            found = polars.read_parquet(tmp_path / "costs.parquet")["total_cost"].item()
+            found = polars.read_parquet(tmp_path / "costs")["total_cost"].item()
         case _:
             found = store._access.rows("select total_cost from costs").rows[0][0]
     assert found == GPT_COST

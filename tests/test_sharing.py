@@ -114,7 +114,7 @@ def test_files_are_made_where_the_client_says(
         folder.mkdir()
         monkeypatch.chdir(folder)
         report = store.import_jsonl(lines)
-        counts = store.export_parquet("parquet")
+        counts = store.export_parquet("parquet").row_counts
         store.backup("copy.duckdb")
         store.purge("a")
         before, after = store.compact()

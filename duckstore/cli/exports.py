@@ -62,7 +62,7 @@ MOMENTS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M
 @click.option("--verify", is_flag=True, help="Write nothing; prove that folder and store agree.")
 @pass_chosen
 def export(chosen: Chosen, /, target: Path, kind: str, **options: Any) -> ExitCode:
-    """Write a store's relations as Parquet files, or its conversations in another form.
+    """Write a store as Parquet files, or in the forms of others.
 
     TARGET is a folder for Parquet, which is made if need be. A second export to it writes what has
     changed; what was purged is gone from it then. For the other forms it is a file.

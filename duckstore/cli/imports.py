@@ -64,7 +64,7 @@ def import_(
     strict: bool,
     on_conflict: str,
 ) -> ExitCode:
-    """Import conversations from files, folders of them, or databases.
+    """Import conversations from files, folders or databases.
 
     Read are JSON lines of items, Chat Completions transcripts, ChatGPT data exports, Codex
     rollouts, Claude Code transcripts, files of the Agents SDK's SQLite and SQLAlchemy sessions,

@@ -62,8 +62,7 @@ class Told:
         """Whether each item of a path follows the one before it. After a compaction that took
         away the beginning, it does not."""
         return all(
-            self.parents[index] == before
-            for index, before in zip(path, (-1, *path), strict=False)
+            self.parents[index] == before for index, before in zip(path, (-1, *path), strict=False)
         )
 
 
