@@ -1,6 +1,7 @@
 """The README's examples: run them, compare or rewrite what they print.
 
-`python -m tests.readme` writes what the examples print now into README.md, and the list of queries.
+`python -m tests.readme` writes what the examples print now into README.md, the list of queries and
+the types of the relations.
 
 A `console` block holds commands after `$ ` with their output, a `python` block is run as a script
 with its output in the `text` block that follows, if there is one. All run in one empty folder, in
@@ -20,6 +21,7 @@ from itertools import groupby
 from pathlib import Path
 
 from duckstore import catalogue
+from tests.readme_types import with_types
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -119,4 +121,4 @@ def with_catalogue(text: str) -> str:
 
 if __name__ == "__main__":
     before = README.read_text(encoding="utf-8")
-    README.write_text(with_catalogue(rewritten(before)[0]), encoding="utf-8")
+    README.write_text(with_types(with_catalogue(rewritten(before)[0])), encoding="utf-8")

@@ -10,6 +10,7 @@ import pytest
 import duckstore
 from duckstore.schema import RELATIONS
 from tests.readme import README, rewritten, timeless, with_catalogue
+from tests.readme_types import with_types
 
 
 def test_every_example_prints_what_the_readme_shows() -> None:
@@ -30,6 +31,7 @@ def test_the_list_of_queries_is_that_of_the_catalogue() -> None:
     """`python -m tests.readme` brings it up to date."""
     text = README.read_text(encoding="utf-8")
     assert with_catalogue(text) == text
+    assert with_types(text) == text
 
 
 def test_every_command_is_named() -> None:
