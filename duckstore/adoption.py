@@ -30,8 +30,10 @@ def adopt(engine: Engine, job: Mapping[str, Any]) -> int:
     Args:
         engine: The store.
         job: `rows`, for each table a statement for the rows of these sessions and of no others;
-            `session_ids`, for each session its id there and the one that it gets here; `replaced`,
-            sessions of this store that go; `ids`, the first and the last id of all that is to be
+            `session_ids`, for each session its id there and the one that it gets here; `renamed`,
+            the same for all whose ids differ; `parents`, for session keys the item here from which
+            that session was forked, where ids were moved otherwise; `replaced`, sessions of this
+            store that go; `ids`, the first and the last id of all that is to be
             imported; `shift`, how far the first of several jobs was moved; `is_last`, whether to
             merge the log now.
 
@@ -49,7 +51,12 @@ def adopt(engine: Engine, job: Mapping[str, Any]) -> int:
             _delete(cursor, job["replaced"])
             _must_be_free(cursor, list(names.values()))
             for table, sql in job["rows"].items():
-                _insert(cursor, table, sql, moved, names)
+                _insert(cursor, table, sql, moved, names, dict(job["renamed"]))
+            for key, item_id in job["parents"]:
+                cursor.execute(
+                    "update session_rows set parent_item_id = ? where session_key = ?",
+                    [item_id, key + moved],
+                )
             return _places(cursor, list(names.values()))
 
     ids = (job["ids"][0], job["ids"][1])
@@ -78,7 +85,12 @@ def _must_be_free(cursor: duckdb.DuckDBPyConnection, session_ids: Sequence[str])
 
 
 def _insert(
-    cursor: duckdb.DuckDBPyConnection, table: str, sql: str, moved: int, names: Mapping[str, str]
+    cursor: duckdb.DuckDBPyConnection,
+    table: str,
+    sql: str,
+    moved: int,
+    names: Mapping[str, str],
+    renamed: Mapping[str, str],
 ) -> None:
     columns = cursor.execute(f"select name, type from pragma_table_info('{table}')").fetchall()
     values = {
@@ -87,8 +99,10 @@ def _insert(
     parameters: list[Any] = []
     if table == "session_rows":
         values["session_id"] = "names[session_id]"
-        parameters = [list(names), list(names.values())]
-        sql = f"select *, map(?::varchar[], ?::varchar[]) as names from ({sql})"
+        values["parent_session_id"] = "coalesce(renamed[parent_session_id], parent_session_id)"
+        maps = "map(?::varchar[], ?::varchar[])"
+        sql = f"select *, {maps} as names, {maps} as renamed from ({sql})"
+        parameters = [list(names), list(names.values()), list(renamed), list(renamed.values())]
     cursor.execute(
         f"insert into {table} select {', '.join(values.get(name, name) for name, _ in columns)}"
         f" from ({sql})",

@@ -154,7 +154,8 @@ class Batch:
         state, d = self.state, item.description
         last = state.path.last
         run = self._run(d, item_id, opens, last)
-        call = self._answered_call(d)
+        key = d.pairing_key if self.operation != "compact" else None
+        call = self._answered_call(d, key) if key is not None and d.is_output else None
         entry = Entry(
             item_id=item_id,
             branch_id=state.current.branch_id,
@@ -164,7 +165,7 @@ class Batch:
             turn_number=run.turn_number,
             user_item_id=run.user_item_id,
             answers_item_id=call.item_id if call else None,
-            pairing_key=d.pairing_key if self.operation != "compact" else None,
+            pairing_key=key,
             tool_name=d.tool_name or (call.tool_name if call else None),
             part=d.part,
             is_call=d.is_call and self.operation != "compact",
@@ -231,10 +232,9 @@ class Batch:
             return _Run(item_id, last.turn_number, user_item_id, last.run_id)
         return _Run(last.run_id, last.turn_number, user_item_id, None)
 
-    def _answered_call(self, d: Description) -> Entry | None:
+    def _answered_call(self, d: Description, key: str) -> Entry | None:
         """The call that an output belongs to. Calls without an id are answered first come first."""
-        key = d.pairing_key if d.is_output and self.operation != "compact" else None
-        calls = self.state.path.open_calls.get(key) if key is not None else None
+        calls = self.state.path.open_calls.get(key)
         if not calls:
             return None
         return self.state.path[calls[0] if d.call_id is None else calls[-1]]

@@ -39,6 +39,7 @@ EXPORT_STEPS = (
     "export.complete",
     "export.published",
     "export.placed",
+    "export.swept",
     "export.end",
 )
 """The steps of an export, in their order."""

@@ -168,22 +168,17 @@ def lazy_frame(
     ) -> Iterator[polars.DataFrame]:
         pushed = push(predicate, types)
         columns = ", ".join(f'"{name}"' for name in with_columns or types)
-        sql = f"select {columns} from {relation}"
+        # Of the first rows those that the filter keeps: polars asks for both in this order.
+        rows = relation if n_rows is None else f"(from {relation} limit {n_rows})"
+        sql = f"select {columns} from {rows}"
         if pushed.condition is not None:
             sql += f" where {pushed.condition}"
-        if n_rows is not None and pushed.rest is None:
-            sql += f" limit {n_rows}"
         if batch_size is None and pushed.rest is None:
             yield ask(sql, pushed.parameters)
             return
-        left = n_rows
         with ask_in_batches(sql, pushed.parameters, batch_size or BATCH_ROWS) as batches:
             for batch in batches:
-                kept = batch if pushed.rest is None else batch.filter(pushed.rest)
-                yield kept if left is None else kept.head(left)
-                left = None if left is None else max(left - kept.height, 0)
-                if left == 0:
-                    return
+                yield batch if pushed.rest is None else batch.filter(pushed.rest)
 
     lazy: polars.LazyFrame = register_io_source(read, schema=schema)
     return lazy

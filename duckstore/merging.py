@@ -23,7 +23,7 @@ import duckdb
 from duckstore import errors
 from duckstore.access import Access
 from duckstore.database import connect_memory
-from duckstore.exporting.folder import PRIVATE, Folder
+from duckstore.exporting.folder import PRIVATE, Folder, checksum
 from duckstore.exporting.manifest import MANIFEST, Manifest
 from duckstore.exporting.writing import Wish, export_parquet
 from duckstore.importing import FileReport, ImportReport, Skipped
@@ -106,6 +106,29 @@ _COMPARED = """
 """
 
 
+# The items here from which sessions of theirs were forked.
+_PARENTS = """
+    with
+
+    forked as (
+        select
+            unnest($keys::bigint[]) as session_key,
+            unnest($items::bigint[]) as item_id,
+            unnest($names::varchar[]) as name
+    )
+
+    select forked.session_key, min(ours.item_id)
+    from forked
+    left join {items} as theirs on forked.item_id = theirs.item_id
+    left join session_rows on forked.name = session_rows.session_id
+    left join item_rows as ours
+        on session_rows.session_key = ours.session_key
+        and theirs.position = ours.position
+        and theirs.item = ours.item
+    group by forked.session_key
+"""
+
+
 class Found(NamedTuple):
     """A session of the other store."""
 
@@ -130,6 +153,8 @@ class Merged:
 def is_store(path: Path) -> bool:
     """Whether a file is a DuckDB database."""
     try:
+        if not path.is_file():  # a pipe may never give anything
+            return False
         with path.open("rb") as file:
             return file.read(12)[8:] == DATABASE_MAGIC
     except OSError:
@@ -170,7 +195,9 @@ def import_whole(
     if strict:
         planned = merge(access, path, on_conflict=on_conflict, dry_run=True)
         if planned.skipped:
-            listed = "; ".join(f"{place}: {reason}" for place, reason in planned.skipped[:20])
+            listed = "; ".join(
+                f"session {place}: {reason}" for place, reason in planned.skipped[:20]
+            )
             raise errors.ImportFileError(f"nothing of {path} was imported: {listed}")
     merged = merge(access, path, on_conflict=on_conflict, dry_run=dry_run, progress=progress)
     report = FileReport(
@@ -212,6 +239,8 @@ def merge(
         folder = Folder(root)
         with _held(folder) as manifest:
             _check(manifest, folder, access)
+            if root == path:  # else it was made just now
+                _check_files(manifest, root)
             with connect_memory(memory_limit="1GB", threads=2) as connection:
                 work = _Merge(access, folder, manifest, connection, on_conflict)
                 return work.run(dry_run, progress or (lambda done, total: None))
@@ -273,6 +302,17 @@ def _check(manifest: Manifest, folder: Folder, access: Access) -> None:
         )
 
 
+def _check_files(manifest: Manifest, root: Path) -> None:
+    """Refuse files that are not as they were written, before anything is taken from one."""
+    sums = {file.link: file.sha256 for _, file in manifest.files()}
+    for link, sha256 in sums.items():
+        if checksum(root / link) != sha256:
+            raise errors.DamagedStoreError(
+                f"{root / link} has other bytes than were written: export anew, and import that. "
+                "Nothing of it was imported"
+            )
+
+
 class _Merge:
     """A merge at work."""
 
@@ -288,6 +328,8 @@ class _Merge:
         self._connection = connection
         self._on_conflict = on_conflict
         self._merged = Merged()
+        self._here: dict[str, str] = {}
+        """The ids that sessions of theirs have here."""
 
     def run(self, dry_run: bool, progress: Callable[[int, int], None]) -> Merged:
         """Do it."""
@@ -298,6 +340,7 @@ class _Merge:
         if dry_run:
             return self._merged
         done, total = 0, self._merged.item_count
+        parents = self._parents(names)
         shift = None
         ids = self._ids()
         for chunk in _chunks(todo):
@@ -306,6 +349,8 @@ class _Merge:
                 {
                     "rows": self._rows(chunk),
                     "session_ids": [[s.session_id, names[s.session_id]] for s in chunk],
+                    "renamed": [[k, v] for k, v in self._here.items() if k != v],
+                    "parents": [it for s in chunk for it in parents.get(s.session_key, ())],
                     "replaced": [names[s.session_id] for s in chunk if s.session_id in replaced],
                     "ids": ids,
                     "shift": shift,
@@ -368,21 +413,24 @@ class _Merge:
         names = {session.session_id: session.session_id for session in sessions}
         there = self._those_here(list(names))
         taken, replaced = {k: v for k, v in names.items() if k not in there}, set[str]()
-        self._merged.new_count = len(taken)
-        asked, number = {name: name for name in names if name in there}, 1
+        asked = {name: name for name in names if name in there}
+        numbers = dict.fromkeys(asked, 1)
         while asked:
             differing = self._settle(asked, taken, replaced)
             if self._on_conflict != "rename":
                 reason = "the store has another session of that id"
                 self._merged.skipped += [(session_id, reason) for session_id in differing]
                 break
-            number += 1
-            named = {session_id: f"{session_id}~{number}" for session_id in differing}
+            for session_id in differing:
+                numbers[session_id] += 1
+                while f"{session_id}~{numbers[session_id]}" in names:  # that is one of theirs
+                    numbers[session_id] += 1
+            named = {session_id: f"{session_id}~{numbers[session_id]}" for session_id in differing}
             there = self._those_here(list(named.values()))
-            free = {k: v for k, v in named.items() if v not in there and v not in names}
-            taken |= free
-            self._merged.new_count += len(free)
-            asked = {k: v for k, v in named.items() if k not in free}
+            taken |= {k: v for k, v in named.items() if v not in there}
+            asked = {k: v for k, v in named.items() if v in there}
+        self._merged.new_count = len(taken) - self._merged.grown_count
+        self._here |= taken
         return taken, replaced
 
     def _those_here(self, session_ids: list[str]) -> set[str]:
@@ -404,6 +452,7 @@ class _Merge:
         for session_id, name in asked.items():
             only_theirs, only_ours = counts.get(session_id, (0, 0))
             if not only_theirs:
+                self._here[session_id] = name
                 self._merged.unchanged_count += 1
             elif not only_ours:
                 taken[session_id] = name
@@ -414,6 +463,29 @@ class _Merge:
         return differing
 
     # What is taken ---------------------------------------------------------------------------
+
+    def _parents(self, taken: Mapping[str, str]) -> dict[int, list[tuple[int, int | None]]]:
+        """For sessions that were forked from one that is not taken now: the item here, if any.
+
+        The items of one that was taken before, or that both stores have, have other ids here.
+        """
+        forked = self._ask(
+            "select session_key, parent_item_id, parent_session_id"
+            f" from {self._files('session_rows')}"
+            " where parent_session_id is not null and parent_item_id is not null"
+        )
+        lost = [(key, item, name) for key, item, name in forked if name not in taken]
+        if not lost:
+            return {}
+        rows = self._access.rows(
+            _PARENTS.format(items=self._files("items")),
+            {
+                "keys": [key for key, _, _ in lost],
+                "items": [item for _, item, _ in lost],
+                "names": [self._here.get(name) for _, _, name in lost],
+            },
+        ).rows
+        return {key: [(key, item)] for key, item in rows}
 
     def _rows(self, chunk: Sequence[Found]) -> dict[str, str]:
         """For each table a statement for the rows of some sessions of one part."""
@@ -442,8 +514,9 @@ class _Merge:
             " on theirs.model = ours.model and theirs.source = ours.source"
         )
         if self._access.rows(f"select count(*) from ({sql})").rows[0][0]:
-            job = {"session_ids": [], "replaced": [], "ids": [1, 1], "shift": None}
-            self._access.adopt(job | {"rows": {table: sql}, "is_last": True})
+            nothing = dict.fromkeys(("session_ids", "renamed", "parents", "replaced"), ())
+            job = {"ids": [1, 1], "shift": None, "is_last": True, "rows": {table: sql}}
+            self._access.adopt(nothing | job)
 
 
 def _chunks(sessions: Sequence[Found]) -> Iterator[list[Found]]:

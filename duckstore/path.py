@@ -25,13 +25,13 @@ FEW = 64
 class Path:
     """The entries of a path, in order."""
 
-    __slots__ = ("_entries", "_open_calls", "dropped", "is_exact")
+    __slots__ = ("_checked", "_entries", "_is_exact", "_open_calls", "dropped")
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
         self._open_calls: defaultdict[str, list[int]] | None = None
-        self.is_exact = True
-        """Whether orjson gives equal values for the raw items. It may say no where it does."""
+        self._is_exact = True
+        self._checked = 0
         self.dropped: list[list[Entry]] = []
         """Entries that were cut off. To free 25,000 takes 15 ms: whoever writes the change does it,
         and not who waits for it."""
@@ -58,6 +58,17 @@ class Path:
     def byte_count(self) -> int:
         """About how many bytes it takes."""
         return self._entries[-1].bytes_to_here if self._entries else 0
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether orjson gives equal values for the raw items. It may say no where it does.
+
+        It is found out when somebody reads: who imports a million items does not.
+        """
+        unchecked = self._entries[self._checked :]
+        self._is_exact = self._is_exact and all(is_exact(entry.raw) for entry in unchecked)
+        self._checked = len(self._entries)
+        return self._is_exact
 
     @property
     def open_calls(self) -> defaultdict[str, list[int]]:
@@ -92,24 +103,27 @@ class Path:
 
     def push(self, entry: Entry) -> None:
         """Put an entry at the end."""
-        last = self.last
-        is_same_run = last is not None and last.turn_number == entry.turn_number
-        entry.run_has_work = entry.works or (is_same_run and self._entries[-1].run_has_work)
-        entry.bytes_to_here = self.byte_count + len(entry.raw) + PER_ENTRY
+        entry.run_has_work = entry.works
+        entry.bytes_to_here = len(entry.raw) + PER_ENTRY
+        if self._entries:
+            last = self._entries[-1]
+            entry.bytes_to_here += last.bytes_to_here
+            if last.run_has_work and last.turn_number == entry.turn_number:
+                entry.run_has_work = True
         self._entries.append(entry)
-        if self.is_exact and not is_exact(entry.raw):
-            self.is_exact = False
         if self._open_calls is not None and entry.pairing_key is not None:
             self._note(entry, len(self._entries) - 1)
 
     def replace(self, entries: Iterable[Entry]) -> None:
         """Put other entries in the place of all."""
-        self._entries, self._open_calls, self.is_exact = [], None, True
+        self._entries, self._open_calls = [], None
+        self._is_exact, self._checked = True, 0
         for entry in entries:
             self.push(entry)
 
     def cut(self, length: int) -> None:
         """Keep the first `length` entries."""
+        self._checked = min(self._checked, length)
         if len(self._entries) - length > FEW:
             self.dropped.append(self._entries[length:])
             del self._entries[length:]

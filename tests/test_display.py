@@ -436,7 +436,7 @@ def test_items_of_no_known_kind_are_shown(rich: duckstore.Store) -> None:
 def test_recorded_conversations_are_shown(name: str, store: duckstore.Store) -> None:
     """Some of every recording, with every unusual type of item."""
     lines = [line for line in recording(name) if line["items"]]
-    chosen = sorted(lines, key=lambda line: -len({i.get("type") for i in line["items"]}))[:4]
+    chosen = sorted(lines, key=lambda line: -len({i.get("type") for i in line["items"]}))[:2]
     for number, line in enumerate(chosen):
         talk = store.conversation(str(number))
         talk.add(line["items"])

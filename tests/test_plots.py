@@ -374,13 +374,10 @@ def test_no_text_of_the_data_ends_what_it_stands_in(path: Path, tmp_path: Path) 
             assert "< /script><script>alert(1)" in chart.to_json()  # only what must be changes
             shown = chart._repr_mimebundle_()["text/html"]
             assert shown.count("</script") == 1
-    evil, tame = tmp_path / "evil.html", tmp_path / "tame.html"
-    assert command("-d", path, "query", "tool_usage", "--plot", evil).exit_code == ExitCode.OK
-    with duckstore.open(tmp_path / "tame.duckdb") as store:
-        store.conversation("s").add([user("hi"), call("tame", "c"), output("c")])
-    call_tame = command("-d", tmp_path / "tame.duckdb", "query", "tool_usage", "--plot", tame)
-    assert call_tame.exit_code == ExitCode.OK
-    assert evil.read_text().count("</script") == tame.read_text().count("</script")
+    page = tmp_path / "evil.html"
+    assert command("-d", path, "query", "tool_usage", "--plot", page).exit_code == ExitCode.OK
+    assert "< /script><script>alert(1)" in page.read_text()
+    assert "</script><script>alert(1)" not in page.read_text()
     picture = tmp_path / "evil.svg"
     assert command("-d", path, "query", "tool_usage", "--plot", picture).exit_code == ExitCode.OK
     ElementTree.parse(picture)  # it is ours

@@ -183,19 +183,30 @@ FILTERS = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
-@given(predicate=FILTERS, is_streaming=st.booleans())
+@settings(max_examples=150, deadline=None)
+@given(
+    predicate=FILTERS,
+    before=st.none() | st.integers(1, ROW_COUNT),
+    after=st.none() | st.integers(1, ROW_COUNT),
+    is_streaming=st.booleans(),
+)
 def test_a_scan_keeps_what_polars_keeps(
-    table: duckdb.DuckDBPyConnection, predicate: pl.Expr, is_streaming: bool
+    table: duckdb.DuckDBPyConnection,
+    predicate: pl.Expr,
+    before: int | None,
+    after: int | None,
+    is_streaming: bool,
 ) -> None:
-    """Whatever is filtered by, and whoever filters."""
-    whole: pl.DataFrame = table.sql("from odd").pl()
-    kept = (
-        scan(table, [])
-        .filter(predicate)
-        .collect(engine="streaming" if is_streaming else "in-memory")
-    )
-    assert kept.sort("number").equals(whole.filter(predicate).sort("number"))
+    """Whatever is filtered by, whoever filters, and whether before a `head`, after one or both."""
+
+    def kept(frame: pl.LazyFrame) -> pl.LazyFrame:
+        frame = frame if before is None else frame.head(before)
+        frame = frame.filter(predicate)
+        return frame if after is None else frame.head(after)
+
+    whole: pl.DataFrame = table.sql("from odd order by number").pl()
+    found = kept(scan(table, [])).collect(engine="streaming" if is_streaming else "in-memory")
+    assert found.equals(kept(whole.lazy()).collect())
 
 
 # What is asked ----------------------------------------------------------------------------------
@@ -308,7 +319,9 @@ def test_a_head_is_asked_for(table: duckdb.DuckDBPyConnection) -> None:
     asked: Asked = []
     lazy = scan(table, asked)
     assert lazy.head(3).collect().height == 3
-    assert asked.pop()[0].endswith("from odd limit 3")
+    assert asked.pop()[0].endswith("from (from odd limit 3)")
+    for predicate in (c("number") > 1, c("number") + 0 > 1):
+        assert lazy.head(4).filter(predicate).collect()["number"].to_list() == [2, 3]
     is_long = c("text").str.len_chars() > 1
     whole: pl.DataFrame = table.sql("from odd").pl()
     for predicate in (is_long, c("whole") > 0):

@@ -164,8 +164,8 @@ def test_importing_twice_changes_nothing(store: duckstore.Store) -> None:
     store.import_jsonl(RECORDINGS / "toolbench.jsonl.gz")
     before = store.sql("select * from items")
     report = store.import_jsonl(RECORDINGS / "toolbench.jsonl.gz")
-    assert report.session_count == 0
-    assert len(report.skipped) == 15
+    assert (report.session_count, report.grown_count, report.item_count) == (0, 0, 0)
+    assert (report.unchanged_count, report.skipped) == (15, [])
     assert store.sql("select * from items").equals(before)
 
 

@@ -180,7 +180,7 @@ def test_the_store_filters(
     assert '("position" > $scan_' in condition
     assert parameters is not None
     assert sorted(parameters.values(), key=str) == [1, "orders"]
-    assert head == 'select "item_id" from items limit 2'
+    assert head == 'select "item_id" from (from items limit 2)'
 
 
 def test_parquet_files_filter(places: dict[str, Store | Archive]) -> None:
@@ -209,6 +209,7 @@ def _projections(scan: dict[str, Any]) -> list[str]:
 
 
 PLANS: dict[str, Callable[[Store], pl.LazyFrame]] = {
+    "head": lambda store: store.scan("items").head(3).filter(c("position") > 0).select("item_id"),
     "columns": lambda store: store.scan("items").select("item_id", "item_type", "created_at"),
     "groups": lambda store: store.scan("items").group_by("item_type").len(),
     "count": lambda store: store.scan("items").select(pl.len()),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from duckstore import errors
 from duckstore.cli.options import Chosen, Opened, database_option, opened, pass_chosen
@@ -21,6 +23,7 @@ __all__ = ["export"]
 
 KINDS = ("parquet", "jsonl", "chat", "sqlite-session")
 PATTERNS = ("email", "phone", "card", "keys")
+_WRITING = ("since", "sessions", "partition_by", "no_text", "redact", "follow")
 MOMENTS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z")
 
 
@@ -74,12 +77,22 @@ def export(chosen: Chosen, /, target: Path, kind: str, **options: Any) -> ExitCo
         return _transcribe(chosen, target, kind, options)
     with opened(chosen) as it:
         if options["verify"]:
+            _refuse(_WRITING, "is for writing, and --verify writes nothing")
             return _verify(it, target, chosen.format)
         report = _export(it, target, options)
         _tell(report, chosen.format)
         if options["follow"] is not None:
             _follow(it, target, options)
     return ExitCode.OK
+
+
+def _refuse(names: Sequence[str], why: str) -> None:
+    """Refuse options that would do nothing."""
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) != ParameterSource.DEFAULT:
+            option = {"sessions": "session"}.get(name, name).replace("_", "-")
+            raise click.UsageError(f"--{option} {why}.")
 
 
 def _export(it: Opened, target: Path, options: dict[str, Any]) -> ExportReport:
@@ -94,7 +107,7 @@ def _export(it: Opened, target: Path, options: dict[str, Any]) -> ExportReport:
             redact=(PATTERNS if "all" in redact else redact) or None,
             progress=advance,
         )
-    for path in report.foreign_files:
+    for path in report.foreign_files if report.is_changed or options["follow"] is None else ():
         note(f"{path} is no file of the export, and other tools read it too: move it away")
     return report
 
@@ -140,12 +153,8 @@ def _verify(it: Opened, target: Path, form: str) -> ExitCode:
 
 def _transcribe(chosen: Chosen, target: Path, kind: str, options: dict[str, Any]) -> ExitCode:
     """Write conversations in a form that others read."""
-    defaults = {"since": None, "no_text": False, "redact": (), "follow": None, "verify": False}
-    for name, default in defaults.items():
-        if options[name] != default:
-            raise click.UsageError(
-                f"--{name.replace('_', '-')} is for --format parquet, not for {kind}."
-            )
+    only = ("since", "partition_by", "no_text", "redact", "follow", "verify")
+    _refuse(only, f"is for --format parquet, not for {kind}")
     with opened(chosen) as it, progress(f"Writing {kind}") as advance:
         write_as = {
             "jsonl": it.store.export_jsonl,

@@ -19,12 +19,12 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
 from duckstore import errors, faults
-from duckstore.exporting.manifest import MANIFEST, Manifest, parse
+from duckstore.exporting.manifest import MANIFEST, Manifest, PartFile, parse
 from duckstore.journal import sync_folder
 
 __all__ = ["PRIVATE", "Folder", "checksum", "sessions_link"]
@@ -95,11 +95,20 @@ class Folder:
             return (self.root / MANIFEST).open("rb")
         except FileNotFoundError:
             raise
+        except NotADirectoryError as error:
+            raise FileNotFoundError(f"{self.root} is no folder") from error
         except OSError as error:
             raise errors.StorePathError(
                 f"{self.root / MANIFEST} cannot be read: {error.strerror}. Name a folder that "
                 "duckstore has exported to, and that you may read"
             ) from error
+
+    def has(self, file: PartFile) -> bool:
+        """Whether a file is there, of the size that it was written with."""
+        try:
+            return (self.root / file.link).stat().st_size == file.byte_count
+        except OSError:
+            return False
 
     # Writing ---------------------------------------------------------------------------------
 
@@ -127,34 +136,38 @@ class Folder:
         with staged.open("rb") as file:
             os.fsync(file.fileno())
         target = self.root / name
-        if target.exists():  # another part has the same bytes
+        if target.exists() and checksum(target)[:32] == target.name[:32]:  # another part's
             staged.unlink()
         else:
             staged.replace(target)
         faults.at("export.adopted")
 
-    def publish(self, manifest: Manifest, staging: Path) -> None:
-        """Make a manifest the one that counts, and put its files where others look for them."""
+    def publish(self, manifest: Manifest, before: Manifest | None, staging: Path) -> None:
+        """Make a manifest the one that counts, and put its files where others look for them.
+
+        Args:
+            manifest: The manifest.
+            before: The one that it takes the place of.
+            staging: Where it is written aside.
+        """
         page = staging / MANIFEST
         with page.open("w", encoding="utf-8") as file:
             file.write(manifest.text())
             file.flush()
             os.fsync(file.fileno())
         sync_folder(str(self.files / "x"))
-        before = None
+        old = None
         with suppress(FileNotFoundError):
-            before = (self.root / MANIFEST).open("rb")
+            old = (self.root / MANIFEST).open("rb")
         faults.at("export.complete")
         page.replace(self.root / MANIFEST)
         sync_folder(str(self.root / MANIFEST))
         faults.at("export.published")
         self.place(manifest)
-        if before is not None:
-            with before:
-                _lock(before, is_shared=False, seconds=WAIT_SECONDS)
-                self.sweep(manifest)
-        else:
-            self.sweep(manifest)
+        with old if old is not None else nullcontext():
+            if old is not None:
+                _lock(old, is_shared=False, seconds=WAIT_SECONDS)
+            self.sweep(manifest, before)
 
     def place(self, manifest: Manifest) -> None:
         """Put every file where other tools look for it, if it is not there."""
@@ -174,19 +187,29 @@ class Folder:
             aside.replace(target)
             faults.at("export.placed")
 
-    def sweep(self, manifest: Manifest) -> None:
-        """Remove what is ours and not in the manifest."""
+    def sweep(self, manifest: Manifest, before: Manifest | None) -> None:
+        """Remove what is ours and not in the manifest.
+
+        A file that others see is ours where the manifest before this one names it, or where it has
+        a first name as well: those go last, so that it is told after a kill too.
+        """
+        named = {file.path for _, file in before.files()} if before is not None else set()
+        wanted = {file.path for _, file in manifest.files()}
+        ours = {_identity(path) for path in self.files.iterdir()}
+        for path in list(self._found(manifest)):  # before their folders go
+            name = path.relative_to(self.root).as_posix()
+            if name in wanted or not _OURS.fullmatch(path.name):
+                continue
+            if name in named or _identity(path) in ours:
+                path.unlink(missing_ok=True)
+                with suppress(OSError):  # other files may be in it
+                    path.parent.rmdir()
+        faults.at("export.swept")
         kept = {Path(file.link).name for _, file in manifest.files()}
         kept.add(Path(sessions_link(manifest.sessions_file)).name)
         for path in self.files.iterdir():
             if path.name not in kept:
                 path.unlink(missing_ok=True)
-        wanted = {file.path for _, file in manifest.files()}
-        for path in self._found(manifest):
-            if path.relative_to(self.root).as_posix() not in wanted and _OURS.fullmatch(path.name):
-                path.unlink(missing_ok=True)
-                with suppress(OSError):  # other files may be in it
-                    path.parent.rmdir()
 
     def foreign(self, manifest: Manifest) -> list[str]:
         """Files among those of the relations that are not ours: other tools would read them too."""
@@ -205,6 +228,19 @@ class Folder:
 def sessions_link(sha256: str) -> str:
     """Where the list of an export's sessions lies."""
     return f"{PRIVATE}/files/{sha256[:32]}.json.gz"
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Tells a file under whichever of its names; a copy, where there are no second names."""
+    status = path.stat()
+    return (
+        (status.st_dev, status.st_ino)
+        if status.st_nlink > 1
+        else (
+            status.st_size,
+            status.st_mtime_ns,
+        )
+    )
 
 
 def _is_same(source: Path, target: Path) -> bool:

@@ -43,7 +43,6 @@ class Mirror:
         """When the first change was seen that the folder does not have."""
         self._not_before = 0.0
         self._is_ended = threading.Event()
-        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"duckstore mirror {folder}")
         self._thread.daemon = True
         self._thread.start()
@@ -56,13 +55,14 @@ class Mirror:
         self._is_ended.set()
         atexit.unregister(self.close)
         self._thread.join()
-        if self._access.is_usable and (self.report is None or self._has_changed()):
-            self._export()
 
     def _run(self) -> None:
         while not self._is_ended.wait(IDLE_SECONDS / 4):
             if self._is_due():
                 self._export()
+        # Here too, since at the end of a program its main thread can begin no others.
+        if self._access.is_usable and (self.report is None or self._has_changed()):
+            self._export()
 
     def _has_changed(self) -> bool:
         return self._access.change_count != self._seen or self.error is not None
@@ -78,12 +78,11 @@ class Mirror:
         return now - self._access.changed_at >= IDLE_SECONDS or now - self._since > LONGEST_SECONDS
 
     def _export(self) -> None:
-        with self._lock:
-            count, self._since = self._access.change_count, None
-            try:
-                self.report = export_parquet(self._access, self.folder, Wish())
-                self.error = None
-            except errors.DuckstoreError as error:
-                self.error, self._not_before = error, time.monotonic() + LONGEST_SECONDS
-                _log.warning("the mirror %s is not up to date: %s", self.folder, error)
-            self._seen = count
+        count, self._since = self._access.change_count, None
+        try:
+            self.report = export_parquet(self._access, self.folder, Wish())
+            self.error = None
+        except errors.DuckstoreError as error:
+            self.error, self._not_before = error, time.monotonic() + LONGEST_SECONDS
+            _log.warning("the mirror %s is not up to date: %s", self.folder, error)
+        self._seen = count

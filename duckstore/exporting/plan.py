@@ -31,8 +31,7 @@ PARTITIONS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
 _MARKED = (*(t for t in TABLES if t not in ("session_rows", "item_rows", "request_rows")),)
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """Which sessions are wanted; all, where nothing is said."""
 
     since: datetime | None = None
@@ -48,8 +47,10 @@ class Planned(NamedTuple):
     partition: str
     """The value in the folder's name; empty where there are no partitions."""
     item_count: int
-    first_at: str | None
+    first_item_at: str | None
+    last_item_at: str | None
     last_at: str | None
+    """When it was last changed: its latest item or move."""
     fingerprint: str
 
 
@@ -123,6 +124,7 @@ def _plan_sql(partition_by: str | None) -> str:
             {name} as partition,
             coalesce(items.item_count, 0) as item_count,
             items.first_at,
+            items.last_at as last_item_at,
             greatest(session_rows.created_at, items.last_at, moves.last_at) as last_at,
             format('{{:x}}', hash({", ".join(marks)})) as fingerprint
         from session_rows

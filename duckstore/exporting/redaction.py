@@ -11,54 +11,67 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
+
+import duckdb
 
 from duckstore import errors
 from duckstore.access import Access
 from duckstore.database import connect_memory
 from duckstore.exporting.content import CONTENT
 from duckstore.exporting.shape import columns_of
+from duckstore.frames import BATCH_ROWS, polars_of
+from duckstore.streams import Batches
 
 if TYPE_CHECKING:
     import polars
 
 __all__ = ["PATTERNS", "Redaction", "write_redacted"]
 
+SECRETS = (
+    r"(?:api[ _-]?key|access[ _-]?(?:key|token)|auth[ _-]?token|client[ _-]?secret|secret[ _-]?key"
+    r"|private[ _-]?key|password|passwd|passphrase|secret)"
+)
+"""How people and programs name what nobody else may know."""
+
 PATTERNS = {
-    "email": r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+",
+    "email": r"(?<![\w.+%'-])[\w.+%'-]++@[\w-]+(?:\.[\w-]+)+",
     # Secrets by the forms that providers give them, and what is said to be one.
     "keys": (
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-        r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+        r"|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
         r"|\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}"
         r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}"
-        r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{30,}|\bxox[abprs]-[\w-]{10,}"
-        r"|\bhf_[A-Za-z0-9]{20,}"
+        r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{30,}|\bxox[abeoprs]-[\w-]{10,}"
+        r"|\bhf_[A-Za-z0-9]{20,}|\bnpm_[A-Za-z0-9]{30,}|\bpypi-[\w-]{20,}"
+        r"|\bSG\.[\w-]{16,}\.[\w-]{16,}"
+        r"|(?<=://)[^\s/:@]*+:[^\s/@]++(?=@)"
         r"|(?i:\bbearer\s+)[\w.~+/-]{16,}=*"
-        r"|(?i:\b(?:api[_-]?key|access[_-]?token|auth[_-]?token|client[_-]?secret|password|passwd"
-        r"|secret)\b[\"']?\s*[:=]\s*[\"']?)[^\s\"',;&]{6,}"
+        rf"|(?i:(?<![a-z]){SECRETS}[\"']?\s*[:=]\s*[\"']?)[^\s\"',;&]{{4,}}"
     ),
-    # 13 to 19 digits in groups, with a right check digit.
-    "card": r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])",
-    # From 8 digits on, with a plus, brackets or groups; or 10 and more in one piece.
+    # Groups of digits; which of them are a card's is told by `_cards`.
+    "card": r"(?<![\w.-])\d++(?:[ -]\d++)*+(?!\w)",
+    # From 8 digits on, with a plus, brackets or groups, but no date; or 10 and more in one piece.
     "phone": (
-        r"(?<![\w.-])(?:\+\d{1,3}[ .-]?(?:\(\d{1,5}\)[ .-]?)?\d(?:[ ./-]?\d){5,13}"
-        r"|\(\d{2,5}\)[ .-]?\d(?:[ ./-]?\d){4,11}"
+        r"(?<![\w.-])(?!\d\d?([./-])\d\d?\1\d{4}(?!\d))"
+        r"(?:\+\d{1,3}[ .-]?(?:\(\d{1,5}\)[ .-]?)?\d(?:[ ./-]?\d){5,13}"
+        r"|(?:1[ .-]?)?\(\d{2,5}\)[ .-]?\d(?:[ ./-]?\d){4,11}"
         r"|0\d{1,5}[ ./-]\d(?:[ ./-]?\d){4,11}"
-        r"|\d{3}[ .-]\d{3}[ .-]\d{4}|0\d{9,12})(?![\w-])"
+        r"|(?:1[ .-])?\d{3}[ .-]\d{3}[ .-]\d{4}|0\d{9,14})(?![\w-])"
     ),
 }
 """What can be looked for by name, in the order in which it is done."""
 
-_IDENTIFIERS = {
-    "sessions": ("session_id", "parent_session_id", "tags"),
-    **{r: ("session_id",) for r, c in CONTENT.items() if r not in ("sessions", "prices")},
-}
-"""Columns that may hold an address that nobody said: patterns are looked for there too; the user's
-function sees only what was said."""
+_SECRET_NAME = re.compile(rf"(?i:(?:^|[^a-z]){SECRETS}$)")
+
+
+_DIGITS = re.compile(r"\d+")
+MOST_GROUPS = 6
+"""Groups of digits that a card's number is written in at most."""
 
 
 class Redaction:
@@ -72,6 +85,7 @@ class Redaction:
         """
         self._functions: list[Callable[[str], str]] = []
         chosen: set[str] = set()
+        self._hides_secrets = "keys" in wanted
         for one in wanted:
             if callable(one):
                 self._functions.append(one)
@@ -90,6 +104,9 @@ class Redaction:
             if name in chosen
         ]
         self._key = bytes.fromhex(key)
+        self.has_functions = bool(self._functions)
+        self.definition = "\n".join(pattern.pattern for _, pattern in self._patterns)
+        """Tells it from what another duckstore takes out under the same names."""
         names = [name for name, _ in self._patterns]
         names += [getattr(f, "__name__", type(f).__name__) for f in self._functions]
         self.name = ", ".join(names)
@@ -97,7 +114,7 @@ class Redaction:
     def identifier(self, text: str) -> str:
         """A text that nobody said, with what the patterns find replaced."""
         for name, pattern in self._patterns:
-            text = pattern.sub(partial(self._mark, name), text)
+            text = pattern.sub(partial(self._replace, name), text)
         return text
 
     def said(self, text: str) -> str:
@@ -117,42 +134,71 @@ class Redaction:
         """A text that is JSON, or may be: every text in it, and the names in its objects."""
         try:
             value = json.loads(text)
+            if isinstance(value, dict | list):
+                changed = self._walk(value)
+                return text if changed == value else json.dumps(changed)
         except (ValueError, RecursionError):
-            return self.said(text)
-        if isinstance(value, dict | list):
-            changed = self._walk(value)
-            return text if changed == value else json.dumps(changed)
+            pass  # no JSON, or nested deeper than anything that is meant
         return self.said(text)
 
-    def _walk(self, value: Any) -> Any:
+    def _walk(self, value: Any, name: str = "") -> Any:
+        """What stands in JSON, under the name that an object has for it."""
         if isinstance(value, str):
-            return self.json(value) if value[:1] in ("{", "[") else self.said(value)
+            if self._hides_secrets and value and _SECRET_NAME.search(name):
+                return self._mark("keys", value)
+            return self.json(value) if value.lstrip()[:1] in ("{", "[") else self.said(value)
         if isinstance(value, list):
-            return [self._walk(one) for one in value]
+            return [self._walk(one, name) for one in value]
         if isinstance(value, dict):
-            return {self.said(name): self._walk(one) for name, one in value.items()}
+            return {self.said(key): self._walk(one, key) for key, one in value.items()}
         if isinstance(value, int) and not isinstance(value, bool):
             changed = self.said(str(value))
             return value if changed == str(value) else changed
         return value
 
-    def _mark(self, name: str, match: re.Match[str]) -> str:
-        found = match[0]
-        if name == "card" and not _is_card(found):
-            return found
+    def _replace(self, name: str, match: re.Match[str]) -> str:
+        """What takes the place of something that a pattern has found."""
+        return self._cards(match[0]) if name == "card" else self._mark(name, match[0])
+
+    def _cards(self, found: str) -> str:
+        """Groups of digits, with those that are a card's number replaced."""
+        groups = list(_DIGITS.finditer(found))
+        text, kept = "", 0
+        at = 0
+        while at < len(groups):
+            first = groups[at].start()
+            ends = [g.end() for g in groups[at : at + MOST_GROUPS]]
+            end = next((e for e in reversed(ends) if _is_card(found[first:e])), None)
+            if end is None:
+                at += 1
+                continue
+            text += found[kept:first] + self._mark("card", found[first:end])
+            kept = end
+            at = next((n for n, g in enumerate(groups) if g.start() >= end), len(groups))
+        return text + found[kept:]
+
+    def _mark(self, name: str, found: str) -> str:
         return f"[{name} {self._digest(found)}:{len(found)}]"
 
     def _digest(self, found: str) -> str:
-        return hmac.new(self._key, found.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[
-            :12
-        ]
+        told = hmac.new(self._key, found.encode("utf-8", "replace"), hashlib.sha256)
+        return told.hexdigest()[:12]
 
 
 @lru_cache(maxsize=1024)
 def _is_card(text: str) -> bool:
-    """Whether the last digit is the check digit of ISO/IEC 7812-1 (Luhn)."""
-    digits = [int(c) for c in text if c.isdigit()][::-1]
-    return sum(d if n % 2 == 0 else sum(divmod(2 * d, 10)) for n, d in enumerate(digits)) % 10 == 0
+    """Whether it is the form of a card's number, and the last digit the check digit.
+
+    That is the one of ISO/IEC 7812-1 (Luhn). Cards of payment begin with 2 to 6, and come in groups
+    of three digits and more.
+    """
+    digits = [int(c) for c in text if c.isdigit()]
+    if not 13 <= len(digits) <= 19 or not 2 <= digits[0] <= 6:
+        return False
+    if any(len(group[0]) < 3 for group in _DIGITS.finditer(text)):
+        return False
+    doubled = (d if n % 2 == 0 else sum(divmod(2 * d, 10)) for n, d in enumerate(digits[::-1]))
+    return sum(doubled) % 10 == 0
 
 
 def write_redacted(
@@ -163,6 +209,8 @@ def write_redacted(
 ) -> list[int]:
     """Write the rows of relations into files, changed on the way: no file ever has the original.
 
+    All are of one moment, so they are asked for in one statement, and come one after the other.
+
     Args:
         access: The store.
         relations: Their names.
@@ -172,38 +220,88 @@ def write_redacted(
     Returns:
         How many rows each file has.
     """
-    counts = []
-    for relation, (sql, path) in zip(relations, jobs, strict=True):
-        rows = _redacted(access.frame(sql), relation, redaction)
-        kinds = ", ".join(
-            f'"{name}"::{"varchar" if kind == "JSON" else kind} as "{name}"'
-            for name, kind in columns_of(relation).items()
-        )
-        with connect_memory(memory_limit="1GB", threads=2) as connection:
-            connection.register("redacted", rows)
-            target = path.replace("'", "''")
-            connection.execute(
-                f"copy (select {kinds} from redacted) to '{target}'"
-                " (format parquet, compression zstd)"
-            )
-        counts.append(rows.height)
+    polars_of()
+    statement = " union all by name ".join(
+        f"(select {number} as number, {name} from ({sql}) as {name})"
+        for number, (name, (sql, _)) in enumerate(zip(relations, jobs, strict=True))
+    )
+    pieces: list[list[str]] = [[] for _ in relations]
+    counts = [0 for _ in relations]
+    with (
+        connect_memory(memory_limit="1GB", threads=2) as connection,
+        Batches(access.put_aside(statement), BATCH_ROWS) as batches,
+    ):
+        for batch in batches:
+            for number, relation in enumerate(relations):
+                rows = batch.filter(batch["number"] == number)[relation].struct.unnest()
+                if rows.height or not pieces[number]:  # an empty one has its columns
+                    piece = f"{jobs[number][1]}.{len(pieces[number])}"
+                    _write(connection, _redacted(rows, relation, redaction), relation, piece)
+                    pieces[number].append(piece)
+                    counts[number] += rows.height
+        for (_, path), own in zip(jobs, pieces, strict=True):
+            _join(connection, own, path)
     return counts
 
 
+def _write(
+    connection: duckdb.DuckDBPyConnection, rows: polars.DataFrame, relation: str, path: str
+) -> None:
+    kinds = ", ".join(
+        f'"{name}"::{"varchar" if kind == "JSON" else kind} as "{name}"'
+        for name, kind in columns_of(relation).items()
+    )
+    connection.register("redacted", rows)
+    _copy(connection, f"select {kinds} from redacted", path)
+    connection.unregister("redacted")
+
+
+def _join(connection: duckdb.DuckDBPyConnection, pieces: Sequence[str], path: str) -> None:
+    """Make one file of several, which go."""
+    if len(pieces) > 1:
+        listed = ", ".join(map(_quoted, pieces))
+        _copy(connection, f"from read_parquet([{listed}], hive_partitioning = false)", path)
+        for piece in pieces:
+            os.unlink(piece)
+    else:
+        os.replace(pieces[0], path)
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, sql: str, path: str) -> None:
+    try:
+        connection.execute(f"copy ({sql}) to {_quoted(path)} (format parquet, compression zstd)")
+    except duckdb.Error as error:
+        raise errors.StorePathError(
+            f"writing to {os.path.dirname(path)} failed: {error}. Make room, or choose a folder "
+            "that can be written"
+        ) from error
+
+
+def _quoted(path: str) -> str:
+    return "'{}'".format(path.replace("'", "''"))
+
+
 def _redacted(frame: polars.DataFrame, relation: str, redaction: Redaction) -> polars.DataFrame:
+    """Rows with everything that was said changed, and all other texts as far as patterns go.
+
+    Those may hold an address that nobody said: a session id, a tag, the name of a branch. The
+    user's functions see only what was said.
+    """
     import polars as pl
 
     columns = []
-    for name in CONTENT[relation]:
-        columns.append(pl.Series(name, _each(frame[name], redaction.json), dtype=pl.String))
-    for name in _IDENTIFIERS.get(relation, ()):
-        if name in frame.columns and name != "tags":
-            columns.append(
-                pl.Series(name, _each(frame[name], redaction.identifier), dtype=pl.String)
-            )
-        elif name == "tags":
-            tags = [[redaction.identifier(tag) for tag in own] for own in frame[name].to_list()]
-            columns.append(pl.Series(name, tags, dtype=pl.List(pl.String)))
+    for name, kind in columns_of(relation).items():
+        if name in CONTENT[relation]:
+            columns.append(pl.Series(name, _each(frame[name], redaction.json), dtype=pl.String))
+        elif kind == "VARCHAR":
+            changed = _each(frame[name], redaction.identifier)
+            columns.append(pl.Series(name, changed, dtype=pl.String))
+        elif kind == "VARCHAR[]":
+            lists = [
+                None if own is None else [one and redaction.identifier(one) for one in own]
+                for own in frame[name].to_list()
+            ]
+            columns.append(pl.Series(name, lists, dtype=pl.List(pl.String)))
     return frame.with_columns(columns)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import duckdb
 
@@ -110,9 +110,13 @@ def columns_of(relation: str) -> dict[str, str]:
     return {name: kind for name, kind, *_ in rows}
 
 
-def definition() -> str:
-    """Tells what is selected from what another duckstore selects: a hash."""
-    texts = [relation_sql(relation, "true") for relation in RELATIONS]
+def definition(replaced: Mapping[str, Sequence[tuple[str, str]]]) -> str:
+    """Tells what is selected from what another duckstore selects: a hash.
+
+    Args:
+        replaced: For each relation the columns with the expressions that stand in their place.
+    """
+    texts = [relation_sql(relation, "true", replaced.get(relation, ())) for relation in RELATIONS]
     texts += [table_sql(table, "true") for table in EXPORTED_TABLES]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 

@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from duckstore import errors
-from duckstore.exporting.folder import Folder
+from duckstore.exporting.folder import PRIVATE, Folder
 from duckstore.exporting.manifest import MANIFEST, Manifest, parse
 from duckstore.schema import RELATIONS
 
@@ -158,7 +158,7 @@ def _fits(path: str, pattern: str) -> bool:
 
 def _relation_of(path: Path) -> str | None:
     """The relation that a Parquet file belongs to, by its name or that of a folder above it."""
-    if path.suffix != ".parquet":
+    if path.suffix != ".parquet" or PRIVATE in path.parts:
         return None
     if path.stem in RELATIONS:
         return path.stem

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from duckstore.exporting.folder import Folder, checksum
 from duckstore.exporting.manifest import MANIFEST, Manifest, PartFile
 from duckstore.exporting.plan import Planned, Selection, read_plan
 from duckstore.exporting.shape import columns_of, definition, relation_sql
-from duckstore.exporting.writing import hash_key, sessions_of
+from duckstore.exporting.writing import PRICES_PART, hash_key, sessions_of
 from duckstore.schema import RELATIONS
 
 __all__ = ["verify_export"]
@@ -47,7 +47,7 @@ def _against_manifest(folder: Folder, manifest: Manifest) -> Iterator[Finding]:
             if problem is None:
                 problem = checked[path] = _problem_of(folder.root / path, file)
             if problem:
-                yield Finding(name, None, f"{path} {problem}: export again")
+                yield Finding(name, None, f"{path} {problem}")
     for path in folder.foreign(manifest):
         relation = path.split("/")[0]
         yield Finding(
@@ -58,10 +58,14 @@ def _against_manifest(folder: Folder, manifest: Manifest) -> Iterator[Finding]:
 def _problem_of(path: Path, file: PartFile) -> str:
     try:
         if path.stat().st_size != file.byte_count:
-            return f"has {path.stat().st_size} bytes and should have {file.byte_count}"
-        return "" if checksum(path) == file.sha256 else "has other bytes than were written"
+            return (
+                f"has {path.stat().st_size} bytes and should have {file.byte_count}: export again"
+            )
+        if checksum(path) == file.sha256:
+            return ""
+        return "has other bytes than were written: remove it, and export again"
     except FileNotFoundError:
-        return "is missing"
+        return "is missing: export again"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
 
@@ -70,13 +74,13 @@ def _against_store(access: Access, folder: Folder, manifest: Manifest) -> Iterat
     if manifest.store_id != access.store_id():
         yield Finding(MANIFEST, None, f"it tells of another store than {access.path}")
         return
-    if manifest.definition != definition():
-        yield Finding(MANIFEST, None, "it was exported by another version: export again")
-        return
     if manifest.content not in ("full", "hashed"):
         return
-    access.refresh_prices()
     hashed = hashed_columns(hash_key(access)) if manifest.content == "hashed" else {}
+    if manifest.definition != definition(hashed):
+        yield Finding(MANIFEST, None, "it was exported by another version: export again")
+        return
+    access.refresh_prices()
     plan = read_plan(access, _selection(access, manifest), manifest.partition_by)
     known, _ = sessions_of(folder, manifest)
     parts: dict[int, list[Planned]] = defaultdict(list)
@@ -88,26 +92,29 @@ def _against_store(access: Access, folder: Folder, manifest: Manifest) -> Iterat
     gone = set(known) - {session.session_key for session in plan.sessions}
     if gone:
         yield Finding("sessions", None, f"{len(gone)} in the folder are gone here: export again")
-    for relation in RELATIONS:
-        numbers = [-1] if relation == "prices" else sorted({*parts, *manifest.partitions})
-        for part in numbers:
-            condition = plan.condition(parts.get(part, []))
-            sql = relation_sql(relation, condition, hashed.get(relation, ()), is_sorted=False)
-            live = access.rows(_sums(sql, relation)).rows[0]
-            files = [file for file in manifest.relations[relation] if file.part == part]
-            there = _of_files(folder.root, files, relation)
-            if live != there:
-                other = ", other ones" if live[0] == there[0] else ""
-                yield Finding(
-                    relation,
-                    None,
-                    f"the store has {live[0]} rows for {_place(files)} and the folder {there[0]}"
-                    f"{other}: export again",
-                )
+    with connect_memory(memory_limit="1GB", threads=2) as connection:
+        for part in (PRICES_PART, *sorted({*parts, *manifest.partitions})):
+            names = [r for r in RELATIONS if (r == "prices") == (part == PRICES_PART)]
+            live = _of_store(access, names, plan.condition(parts.get(part, [])), hashed)
+            for relation in names:
+                files = [file for file in manifest.relations[relation] if file.part == part]
+                there = _of_files(connection, folder.root, files, relation)
+                if live[relation] != there:
+                    yield _difference(relation, files, live[relation], there)
 
 
-def _place(files: Sequence[PartFile]) -> str:
-    return files[0].path if files else "a part that is missing"
+_Sums = tuple[int | str | None, ...]
+"""How many rows there are, and two sums over all that stands in them."""
+
+
+def _difference(relation: str, files: Sequence[PartFile], live: _Sums, there: _Sums) -> Finding:
+    place = files[0].path if files else "a part that is missing"
+    other = ", other ones" if live[0] == there[0] else ""
+    return Finding(
+        relation,
+        None,
+        f"the store has {live[0]} rows for {place} and the folder {there[0]}{other}: export again",
+    )
 
 
 def _selection(access: Access, manifest: Manifest) -> Selection:
@@ -122,25 +129,41 @@ def _selection(access: Access, manifest: Manifest) -> Selection:
     return Selection(datetime.fromisoformat(since) if since else None, sessions)
 
 
-def _sums(rows: str, relation: str) -> str:
-    columns = ", ".join(f'"{name}"' for name in columns_of(relation))
-    return (
-        f"select count(*), format('{{:x}}', bit_xor(hash({columns}))),"
-        f" sum(hash({columns})::hugeint)::varchar from ({rows})"
+def _of_store(
+    access: Access,
+    relations: Sequence[str],
+    condition: str,
+    hashed: Mapping[str, Sequence[tuple[str, str]]],
+) -> dict[str, _Sums]:
+    """What the store has of some relations, all at one moment."""
+    sums = (
+        _sums(relation_sql(name, condition, hashed.get(name, ()), is_sorted=False), name)
+        for name in relations
     )
+    rows = access.rows(" union all ".join(sums)).rows
+    return {name: tuple(values) for name, *values in rows}
 
 
-def _of_files(root: Path, files: Sequence[PartFile], relation: str) -> tuple[int | str | None, ...]:
+def _of_files(
+    connection: duckdb.DuckDBPyConnection, root: Path, files: Sequence[PartFile], relation: str
+) -> _Sums:
+    """What some files have."""
     paths = [str(root / file.link) for file in files if (root / file.link).is_file()]
     if not paths:
         return (0, None, None)
-    with connect_memory(memory_limit="1GB", threads=2) as connection:
-        try:
-            rows = connection.execute(
-                _sums("from read_parquet($paths, hive_partitioning = false)", relation),
-                {"paths": paths},
-            ).fetchall()
-        except duckdb.Error:
-            return (0, "cannot be read", None)  # told by the checksum
-    found: tuple[int | str | None, ...] = tuple(rows[0])
-    return found
+    try:
+        rows = connection.execute(
+            _sums("from read_parquet($paths, hive_partitioning = false)", relation),
+            {"paths": paths},
+        ).fetchall()
+    except duckdb.Error:
+        return (0, "cannot be read", None)  # told by the checksum
+    return tuple(rows[0][1:])
+
+
+def _sums(rows: str, relation: str) -> str:
+    columns = ", ".join(f'"{name}"' for name in columns_of(relation))
+    return (
+        f"(select '{relation}', count(*), format('{{:x}}', bit_xor(hash({columns}))),"
+        f" sum(hash({columns})::hugeint)::varchar from ({rows}))"
+    )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckstore
 from duckstore import errors, faults
@@ -26,12 +28,20 @@ from duckstore.exporting.shape import (
 )
 from duckstore.schema import RELATIONS, SCHEMA_VERSION, STORE_TABLES
 
-__all__ = ["ExportReport", "Wish", "export_parquet", "hash_key", "sessions_of", "wish_of"]
+__all__ = [
+    "PRICES_PART",
+    "ExportReport",
+    "Wish",
+    "export_parquet",
+    "hash_key",
+    "sessions_of",
+    "wish_of",
+]
 
 NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 """The name that Hive gives to the folder of rows without a value: there, the files of a store
 without sessions have their columns."""
-_PRICES = -1
+PRICES_PART = -1
 """The part of what belongs to no session."""
 
 
@@ -113,6 +123,7 @@ def export_parquet(
 ) -> ExportReport:
     """Bring a folder up to the state of the store; see `Store.export_parquet`."""
     folder = Folder(root)
+    _must_take(folder.manifest(), root, access)  # before anything is made in it
     try:
         with folder.taken() as staging:
             return _Export(access, folder, wish, staging, progress).run()
@@ -139,26 +150,13 @@ class _Export:
         self._access, self._folder, self._wish, self._staging = access, folder, wish, staging
         self._progress = progress or (lambda done, total: None)
         self._hashed = {} if wish.has_text else hashed_columns(hash_key(access))
-        self._definition = definition()
+        self._definition = definition(self._hashed)
+        if wish.redaction is not None:
+            self._definition += " " + hashlib.sha256(wish.redaction.definition.encode()).hexdigest()
         self._store_id = access.store_id()
         self._before = folder.manifest()
-        self._check_before()
+        _must_take(self._before, folder.root, access)
         self._written = 0
-
-    def _check_before(self) -> None:
-        before, root = self._before, self._folder.root
-        if before is None:
-            return
-        if before.store_id != self._store_id:
-            raise errors.StorePathError(
-                f"{root} holds the export of another store than {self._access.path}: choose "
-                "another folder, or remove that one"
-            )
-        if before.schema_version > SCHEMA_VERSION:
-            raise errors.NewerSchemaError(
-                f"{root} was exported by a later duckstore (schema version "
-                f"{before.schema_version}): upgrade duckstore. Nothing was changed"
-            )
 
     def run(self) -> ExportReport:
         """Do it."""
@@ -178,9 +176,9 @@ class _Export:
             assert self._before is not None  # noqa: S101
             manifest = self._before
             self._folder.place(manifest)
-            self._folder.sweep(manifest)
+            self._folder.sweep(manifest, None)
         else:
-            self._folder.publish(manifest, self._staging)
+            self._folder.publish(manifest, self._before, self._staging)
         _remove_flat_files(self._folder.root)
         faults.at("export.end")
         total = sum(1 for _ in manifest.files())
@@ -213,7 +211,9 @@ class _Export:
 
     def _is_new(self) -> bool:
         """Whether everything is to be written, whatever the sessions say."""
-        before = self._before
+        before, redaction = self._before, self._wish.redaction
+        if redaction is not None and redaction.has_functions:
+            return True  # who can say what a function did when it was last called
         return before is None or (
             (before.definition, before.content, before.partition_by)
             != (self._definition, self._wish.content, self._wish.partition_by)
@@ -231,9 +231,7 @@ class _Export:
     ) -> dict[tuple[str, int], PartFile]:
         """Write what has changed. Returns all files by relation or table, and part."""
         before = {(name, f.part): f for name, f in self._before.files()} if self._before else {}
-        before = {
-            at: file for at, file in before.items() if (self._folder.root / file.link).exists()
-        }
+        before = {at: file for at, file in before.items() if self._folder.has(file)}
         is_new = self._is_new()
         is_other_price = self._before is None or self._before.prices != plan.prices
         left = set(known) - {s.session_key for own in parts.values() for s in own}
@@ -248,7 +246,7 @@ class _Export:
         }
         files: dict[tuple[str, int], PartFile] = {}
         work = []
-        for part, members in [*parts.items(), (_PRICES, ())]:
+        for part, members in [*parts.items(), (PRICES_PART, ())]:
             wanted = []
             for name in self._names_of(part):
                 is_due = is_new or part in changed or (name, part) not in before
@@ -273,9 +271,9 @@ class _Export:
 
     def _names_of(self, part: int) -> list[str]:
         """The relations and tables of which a part has rows."""
-        names = ["prices"] if part == _PRICES else [r for r in RELATIONS if r != "prices"]
+        names = ["prices"] if part == PRICES_PART else [r for r in RELATIONS if r != "prices"]
         if self._wish.content == "full":
-            names += [t for t in EXPORTED_TABLES if (t in STORE_TABLES) == (part == _PRICES)]
+            names += [t for t in EXPORTED_TABLES if (t in STORE_TABLES) == (part == PRICES_PART)]
         return names
 
     def _write_part(
@@ -304,7 +302,7 @@ class _Export:
 
     def _path(self, relation: str, part: int, partition: str) -> str:
         """Where other tools find a file."""
-        if part == _PRICES:
+        if part == PRICES_PART:
             return f"{relation}/part-00000.parquet"
         by = self._wish.partition_by
         return f"{relation}/{f'{by}={partition}/' if by else ''}part-{part:05}.parquet"
@@ -322,9 +320,8 @@ class _Export:
         for (name, _), file in sorted(files.items()):
             groups[name].append(file)
         relations = {name: groups[name] for name in RELATIONS}
-        firsts = [s.first_at for s in plan.sessions if s.first_at is not None]
-        lasts = [s.last_at for s in plan.sessions if s.last_at is not None]
-        since = self._wish.selection.since
+        firsts = [s.first_item_at for s in plan.sessions if s.first_item_at is not None]
+        lasts = [s.last_item_at for s in plan.sessions if s.last_item_at is not None]
         return Manifest(
             schema_version=SCHEMA_VERSION,
             duckstore_version=duckstore.__version__,
@@ -332,10 +329,7 @@ class _Export:
             exported_at=datetime.now(UTC).isoformat(),
             partition_by=self._wish.partition_by,
             content=self._wish.content,
-            selection={
-                "since": since.astimezone(UTC).isoformat() if since is not None else None,
-                "sessions": self._wish.selection.sessions and [*self._wish.selection.sessions],
-            },
+            selection=self._selection(),
             definition=self._definition,
             prices=plan.prices,
             session_count=len(plan.sessions),
@@ -349,12 +343,38 @@ class _Export:
             row_counts={name: sum(f.row_count for f in own) for name, own in relations.items()},
         )
 
+    def _selection(self) -> dict[str, Any]:
+        """What was asked for."""
+        (since, ids), redaction = self._wish.selection, self._wish.redaction
+        if ids is not None and redaction is not None:
+            ids = tuple(map(redaction.identifier, ids))
+        return {
+            "since": since.astimezone(UTC).isoformat() if since is not None else None,
+            "sessions": None if ids is None else [*ids],
+        }
+
     def _removed(self, manifest: Manifest) -> int:
         """How many files the folder had for parts that are no more."""
         if self._before is None:
             return 0
         now = {(name, file.part) for name, file in manifest.files()}
         return sum(1 for name, file in self._before.files() if (name, file.part) not in now)
+
+
+def _must_take(before: Manifest | None, root: Path, access: Access) -> None:
+    """Refuse a folder that is not for this store, or not for this version."""
+    if before is None:
+        return
+    if before.store_id != access.store_id():
+        raise errors.StorePathError(
+            f"{root} holds the export of another store than {access.path}: choose another folder, "
+            "or remove that one"
+        )
+    if before.schema_version > SCHEMA_VERSION:
+        raise errors.NewerSchemaError(
+            f"{root} was exported by a later duckstore (schema version {before.schema_version}): "
+            "upgrade duckstore. Nothing was changed"
+        )
 
 
 def sessions_of(folder: Folder, manifest: Manifest) -> tuple[dict[int, int], dict[int, str]]:

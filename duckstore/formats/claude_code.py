@@ -37,6 +37,8 @@ __all__ = ["ARE_JSON", "NAME", "TITLE", "read", "recognizes"]
 
 NAME = "claude-code"
 TITLE = "Claude Code transcripts (~/.claude/projects)"
+COMES_IN_PIECES = True
+"""Files of one session need not have its beginning in common."""
 ARE_JSON = True
 """Its items are as a JSON decoder gives them: they can be described before they are encoded."""
 

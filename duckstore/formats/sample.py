@@ -215,17 +215,30 @@ def _chunks(stream: IO[bytes], report: Skipper) -> Iterator[bytes]:
 
 def _repaired(text: bytes, number: int, report: Skipper) -> bytes:
     """The line as UTF-8, whatever it is."""
+    if b"\0" in text:  # in no JSON text
+        return _without_zeros(text.removeprefix(b"\0"), number, report)
     if text.isascii():
         return text
     try:
         text.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         decoded = text.decode("utf-8", "duckstore-windows")
-        report.skip(
-            f"line {number}", "taken, but not all of it is UTF-8: the rest was read as Windows-1252"
-        )
+        reason = "taken, but not all of it is UTF-8: the rest was read as Windows-1252"
+        report.skip(f"line {number}", reason)
         return decoded.encode("utf-8", "surrogatepass")
     return text
+
+
+def _without_zeros(text: bytes, number: int, report: Skipper) -> bytes:
+    """The line of a program that wrote UTF-16 into a file of something else."""
+    if b"\0" not in text:  # it is the line after such a one, with the second half of its end
+        return _repaired(text, number, report)
+    try:
+        decoded = (text + b"\0" * (len(text) % 2)).decode("utf-16-le", "surrogatepass")
+    except UnicodeDecodeError:
+        return text
+    report.skip(f"line {number}", "taken, but it was read as UTF-16, unlike the first line")
+    return decoded.encode("utf-8", "surrogatepass")
 
 
 def _as_windows(error: UnicodeError) -> tuple[str | bytes, int]:

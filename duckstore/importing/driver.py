@@ -215,19 +215,27 @@ class _Placing:
         return session_id in self._imagined or hash(session_id) in self._touched
 
     def _send(self, conversation: Prepared, session_id: str, report: FileReport) -> None:
-        def on_answer(answer: Mapping[str, Any]) -> None:
+        def take(answer: Mapping[str, Any]) -> None:
             name = session_id
             while answer["is_another"]:
                 if not self._renames:
                     _tell_another(conversation, name, report)
                     return
                 name = _next_name(conversation.session_id, name)
-                self._touched.add(hash(name))
-                answer = self._access.run(conversation.command(name))
+                answer = self._run(conversation, name)
             _count(answer, report)
 
+        if self._renames and self._was_touched(session_id):
+            # Who comes first has the first name: so the same names are found the next time.
+            self._sending.wait()
+            take(self._run(conversation, session_id))
+        else:
+            self._touched.add(hash(session_id))
+            self._sending.send(conversation.command(session_id), take)
+
+    def _run(self, conversation: Prepared, session_id: str) -> Any:
         self._touched.add(hash(session_id))
-        self._sending.send(conversation.command(session_id), on_answer)
+        return self._access.run(conversation.command(session_id))
 
     def _imagine(
         self,
