@@ -124,7 +124,8 @@ def _places(cursor: duckdb.DuckDBPyConnection, session_ids: Sequence[str]) -> di
             coalesce(max(item_rows.item_id), session_rows.session_key),
             session_rows.session_key not in (
                 select session_key from move_rows
-                union all select session_key from branch_rows where branch_id <> session_key
+                union all select session_key from branch_rows
+                where branch_id <> session_key or name <> 'main'
             )
         from session_rows
         left join item_rows on session_rows.session_key = item_rows.session_key

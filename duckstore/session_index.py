@@ -28,7 +28,8 @@ class Place(NamedTuple):
     last_id: int
     """No item of it has a higher id."""
     is_plain: bool
-    """Whether it never went another way: then its items in the order of their ids are its path."""
+    """Whether it never went another way, and its one branch is "main": then its items in the order
+    of their ids are its path, and nothing else need be read."""
 
 
 @dataclass(slots=True)
@@ -51,7 +52,8 @@ class SessionIndex:
             key
             for (key,) in cursor.execute(
                 "select session_key from move_rows union"
-                " select session_key from branch_rows where branch_id <> session_key"
+                " select session_key from branch_rows"
+                " where branch_id <> session_key or name <> 'main'"
             ).fetchall()
         }
         cursor.execute(

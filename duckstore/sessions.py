@@ -204,7 +204,7 @@ class Sessions:
                     self.index.note(slot.session_id, None)
                 else:
                     last = command.first_id + command.id_count
-                    place = Place(state.session_key, last, not state.has_moved)
+                    place = Place(state.session_key, last, state.is_plain)
                     self.index.note(slot.session_id, place)
         self.memory.folded(slot for _, slot in commands)
 

@@ -217,6 +217,11 @@ class SessionState:
     # Where it is -----------------------------------------------------------------------------
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it never went another way, and its branch has the name that all begin with."""
+        return not self.has_moved and len(self.branches) == 1 and self.current.name == "main"
+
+    @property
     def here(self) -> tuple[int, int]:
         """The current branch, and how many items the path has."""
         return self.current.branch_id, len(self.path)

@@ -1937,3 +1937,22 @@ def test_an_answer_that_was_asked_for_anew_stands_beside_the_first(
     assert [user("one"), call("look", "c"), output("c"), assistant("uno")] in paths
     assert len(paths) == 3
     assert store.check() == []
+
+
+def test_a_name_of_the_only_branch_stays_when_sessions_are_found_by_their_index(
+    path: Path,
+) -> None:
+    """A session that is nothing but renamed is read back with that name, however it is found."""
+    with duckstore.open(path) as store:
+        for number in range(8):
+            store.conversation(f"s{number}").add([user("one")])
+        store.conversation("s0").rename("main", "draft")
+    with duckstore.open(path) as store:
+        for number in range(7, 0, -1):  # until the index is worth its while
+            store.conversation(f"s{number}").add([user("two")])
+        store._access.engine.sessions.build_index()
+        store.conversation("s0").add([user("two")])
+        assert [branch.name for branch in store.conversation("s0").branches()] == ["draft"]
+        store._access.engine.forget("s0")
+        store.conversation("s0").switch("draft")
+        assert len(store.conversation("s0").items()) == 2

@@ -542,6 +542,20 @@ def test_a_deleted_branch_is_not_brought_back(store: duckstore.Store) -> None:
     assert store.check() == []
 
 
+def test_a_branch_that_was_left_in_its_middle_ends_there(path: Path) -> None:
+    """Though something new is begun from what follows there, which stays superseded."""
+    with duckstore.open(path) as store:
+        bring(store, GROWN)
+        go_back(store)
+        switch_away(store)
+        bring(store, Transcript("s", [*GROWN.items, assistant("else")], [-1, 0, 1, 2, 2]))
+    with duckstore.open(path) as store:
+        assert store.conversation("s").items(branch="main") == GROWN.items[:1]
+        store.conversation("s").switch("main")
+        assert store.conversation("s").items() == GROWN.items[:1]
+        assert store.check() == []
+
+
 def test_a_named_branch_without_items_gets_its_first(store: duckstore.Store) -> None:
     """As `AdvancedSQLiteSession` makes them, before anything is said on them."""
     bring(store, replace(GROWN, branches={"main": 3, "side": 1}, last_index=3))
