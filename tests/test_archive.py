@@ -130,10 +130,10 @@ def test_several_threads_ask_while_it_is_exported_to(
             failures.append(error)
 
     with duckstore.open_parquet(tmp_path / "out") as archive:
-        threads = [threading.Thread(target=ask, args=(archive,)) for _ in range(3)]
+        threads = [threading.Thread(target=ask, args=(archive,)) for _ in range(2)]
         for thread in threads:
             thread.start()
-        for _ in range(8):
+        for _ in range(4):
             add()
             store.export_parquet(tmp_path / "out")
         is_over.set()

@@ -80,7 +80,14 @@ def test_every_type_is_as_in_one_frame(expression: str) -> None:
         assert found.equals(expected)
 
 
-@pytest.mark.parametrize("blocked", [(), ("pyarrow", "polars")], ids=["arrow", "parquet"])
+@pytest.mark.parametrize(
+    "blocked",
+    [
+        # Whole frames come the same way, and tests/test_streams.py has them.
+        pytest.param((), id="arrow", marks=pytest.mark.slow),
+        pytest.param(("pyarrow", "polars"), id="parquet"),
+    ],
+)
 def test_batches_are_equal_on_both_sides(blocked: tuple[str, ...], path: Path) -> None:
     """Every relation and type, also where the owner has no pyarrow."""
     with duckstore.open(path) as store:
@@ -424,7 +431,7 @@ def test_an_owner_that_ends_in_the_middle_is_told(path: Path) -> None:
         assert store._access.is_owner
 
 
-@pytest.mark.parametrize("size", [0, 5_000_000])
+@pytest.mark.parametrize("size", [pytest.param(0, marks=pytest.mark.slow), 5_000_000])
 def test_an_owner_that_ends_before_the_first_frame_is_replaced(path: Path, size: int) -> None:
     """Nothing was handed out yet: the next owner is asked, and nobody sees it."""
     keeper = Keeper()
@@ -441,6 +448,7 @@ def test_an_owner_that_ends_before_the_first_frame_is_replaced(path: Path, size:
 # Memory, room, processes ------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # three processes and three million rows
 def test_memory_does_not_grow_with_the_answer(path: Path) -> None:
     """Not with one that is ten times as large, neither here nor in the owner."""
     code = f"""

@@ -28,13 +28,13 @@ from tests.exported import (
     changed,
     contents,
     every_text,
-    fill,
     parts,
     relations_of,
     seals,
     session_ids,
     spread,
     stored,
+    watched,
 )
 from tests.priced import Answer, respond
 from tests.samples import assistant, user
@@ -89,21 +89,18 @@ def test_nothing_is_written_where_nothing_has_changed(five: tuple[Store, Path]) 
 
 
 def test_every_kind_of_export_is_idempotent(store: Store, tmp_path: Path) -> None:
-    fill(store)
+    watched(store, "watched")
+    store.conversation("orders").add([user("one")])
     for name, options in {
         "full": {},
-        "day": {"partition_by": "day"},
-        "none": {"partition_by": None},
-        "some": {"sessions": ["orders", "watched"]},
-        "since": {"since": datetime(2026, 1, 1, tzinfo=UTC)},
-        "hashed": {"text": False},
+        "some": {"sessions": ["orders"], "since": datetime(2026, 1, 1, tzinfo=UTC)},
+        "hashed": {"text": False, "partition_by": None},
         "redacted": {"redact": ["email", str.upper]},
     }.items():
         store.export_parquet(tmp_path / name, **options)  # type: ignore[arg-type]
         before = seals(tmp_path / name)
         assert not store.export_parquet(tmp_path / name, **options).is_changed  # type: ignore[arg-type]
         assert seals(tmp_path / name) == before, name
-        assert store.verify_export(tmp_path / name) == []
 
 
 # Something ---------------------------------------------------------------------------------------
@@ -288,7 +285,7 @@ def test_only_the_months_of_changed_sessions_are_written(
 ) -> None:
     folder = tmp_path / "out"
     with duckstore.open(path) as store:
-        spread(store, clock, 4)
+        spread(store, clock, 3)
         store.export_parquet(folder)
         before = seals(folder)
         store.conversation("month 2").add([user("later")])
@@ -304,14 +301,14 @@ def test_partitions_are_changed(by: str | None, path: Path, clock: Clock, tmp_pa
     """The folder is then as one that was exported like that from the first, and back again."""
     folder, fresh = tmp_path / "out", tmp_path / "fresh"
     with duckstore.open(path) as store:
-        spread(store, clock, 3)
+        spread(store, clock, 2)
         store.export_parquet(folder)
         first = contents(folder)
         store.export_parquet(folder, partition_by=by)
         store.export_parquet(fresh, partition_by=by)
         assert contents(folder) == contents(fresh)
         expected = {
-            "day": [f"day=2026-0{n}-15/part-0000{n - 1}.parquet" for n in (1, 2, 3)],
+            "day": [f"day=2026-0{n}-15/part-0000{n - 1}.parquet" for n in (1, 2)],
             "year": ["year=2026/part-00000.parquet"],
             None: ["part-00000.parquet"],
         }[by]
@@ -371,9 +368,9 @@ def test_sessions_are_chosen_by_their_latest_change(
 def test_exports_in_between_end_as_one_at_the_end(
     path: Path, clock: Clock, tmp_path: Path, small_parts: None
 ) -> None:
-    """File by file and row by row, where sessions come one after the other and none grows beyond its part."""
+    """File by file and row by row, where each session comes after those of earlier parts."""
     with duckstore.open(path) as store:
-        for month in range(1, 4):
+        for month in (1, 2):
             clock.set(datetime(2026, month, 1, tzinfo=UTC))
             for name in "abc":
                 store.conversation(f"{month}{name}").add([user("one"), assistant("two")])
@@ -383,7 +380,7 @@ def test_exports_in_between_end_as_one_at_the_end(
         store.export_parquet(tmp_path / "often")
         store.export_parquet(tmp_path / "once")
         assert contents(tmp_path / "often") == contents(tmp_path / "once")
-        assert len(numbers(tmp_path / "once")) == 6
+        assert len(numbers(tmp_path / "once")) == 4
 
 
 class Exports(RuleBasedStateMachine):
@@ -400,6 +397,7 @@ class Exports(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.export("month")
+        assert self.store.verify_export(self.folder) == []
         self.store.close()
         self.scratch.cleanup()
 
@@ -449,7 +447,6 @@ class Exports(RuleBasedStateMachine):
         for relation in RELATIONS:
             live = self.store.sql(f"from {relation}").rows()
             assert stored(self.folder, relation) == sorted(map(repr, live)), relation
-        assert self.store.verify_export(self.folder) == []
 
 
 def test_random_use_with_exports_in_between(small_parts: None) -> None:
@@ -457,8 +454,8 @@ def test_random_use_with_exports_in_between(small_parts: None) -> None:
     run_state_machine_as_test(
         Exports,
         settings=settings(
-            max_examples=5,
-            stateful_step_count=20,
+            max_examples=3,
+            stateful_step_count=15,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),

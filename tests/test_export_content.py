@@ -156,18 +156,15 @@ def test_questions_about_tools_and_edits_give_the_same_counts(
     """Every query of the catalogue runs; those on tools and edits have as many rows, and the same
     values in the columns that tell no text."""
     compared = 0
-    with (
-        duckstore.open_parquet(folders["hashed"]) as hashed,
-        duckstore.open_parquet(folders["redacted"]) as redacted,
-    ):
+    with duckstore.open_parquet(folders["hashed"]) as hashed:
         for query in load(None).queries.values():
             if any(parameter.is_required for parameter in query.parameters):
                 continue
-            expected, found = full.query(query.name), hashed.query(query.name)
-            assert redacted.query(query.name).columns == expected.columns
-            assert found.schema == expected.schema, query.name
+            found = hashed.query(query.name)
             if query.topic not in ("tool_usage", "edit_points") or query.name in READ_TEXTS:
                 continue
+            expected = full.query(query.name)
+            assert found.schema == expected.schema, query.name
             assert found.height == expected.height, query.name
             numbers = [name for name, kind in expected.schema.items() if kind.is_integer()]
             for name in set(numbers) - SIZES:
@@ -405,7 +402,9 @@ def test_a_redacted_export(store: Store, tmp_path: Path) -> None:
         session, title="Ada", user_id=MAIL, tags=[MAIL, "vip"], metadata={"mail": MAIL}, source=MAIL
     )
     store.export_parquet(tmp_path / "out", redact=["email", own], sessions=[session])
-    assert [name for name, text in every_text(tmp_path / "out") if MAIL in text or "Ada" in text] == []
+    assert [
+        name for name, text in every_text(tmp_path / "out") if MAIL in text or "Ada" in text
+    ] == []
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["content"] == "redacted: email, own"
     rows = values_of(tmp_path / "out", "select arguments, output, arguments_json from tool_calls")
@@ -413,12 +412,16 @@ def test_a_redacted_export(store: Store, tmp_path: Path) -> None:
     assert mark is not None
     assert json.loads(rows[0][0]) == json.loads(rows[0][2]) == {"to": mark[0], "n": 1}
     assert json.loads(rows[0][1]) == {"sent": mark[0]}
-    (told,) = values_of(tmp_path / "out", "select session_id, title, user_id, tags, metadata from sessions")
+    (told,) = values_of(
+        tmp_path / "out", "select session_id, title, user_id, tags, metadata from sessions"
+    )
     assert told[:4] == (f"talk with {mark[0]}", "somebody", mark[0], [mark[0], "vip"])
     joined = "select count(*) from items join sessions using (session_id)"
     assert values_of(tmp_path / "out", joined) == [(4,)]
     assert all(session not in text for text in seen)
-    assert values_of(tmp_path / "out", "select text from messages order by item_id")[1:] == [("Sent.",)]
+    assert values_of(tmp_path / "out", "select text from messages order by item_id")[1:] == [
+        ("Sent.",)
+    ]
     assert store.verify_export(tmp_path / "out") == []
 
 
@@ -467,7 +470,7 @@ def test_rows_in_several_pieces_stay_in_order(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part goes through memory some rows at a time, and is one file as ever."""
-    monkeypatch.setattr("duckstore.exporting.redaction.BATCH_ROWS", 7)
+    monkeypatch.setattr("duckstore.exporting.redacting.BATCH_ROWS", 7)
     for name in "ab":
         store.conversation(name).add([user(f"{name} {number}") for number in range(20)])
     store.export_parquet(tmp_path / "redacted", redact=["email"])

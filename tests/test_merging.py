@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import shutil
 import sqlite3
@@ -24,7 +23,7 @@ from duckstore.schema import RELATIONS, SCHEMA_VERSION
 from tests.exported import PRICE, fill, live
 from tests.owner import owned
 from tests.processes import ROOT
-from tests.samples import RECORDINGS, assistant, call, output, user
+from tests.samples import RECORDINGS, assistant, call, output, recording, user
 
 KINDS = ("duckstore", "parquet")
 
@@ -140,14 +139,11 @@ def test_items_come_back_to_the_byte(store: Store, tmp_path: Path) -> None:
         assert_same(store, other)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_store_that_has_others_takes_them_beside_them(
-    kind: str, full: Path, store: Store
-) -> None:
+def test_a_store_that_has_others_takes_them_beside_them(full: Path, store: Store) -> None:
     """Equal apart from ids, which go on from where this store is; its own stay as they were."""
     store.conversation("mine").add([user("one"), call("f", "c"), output("c"), assistant("1")])
     before = {r: moved(store, r, 0, {"mine": "mine"}) for r in RELATIONS if r != "prices"}
-    store.import_file(source(full, kind))
+    store.import_file(source(full, "parquet"))
     with duckstore.open(full, read_only=True) as first:
         assert_moved(first, store, {name: name for name in rich_names(first)})
         assert store.sql("from prices").rows() == first.sql("from prices").rows()
@@ -158,14 +154,23 @@ def test_a_store_that_has_others_takes_them_beside_them(
     assert store.check() == []
 
 
-@pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings are not beside this checkout")
-def test_all_recordings_go_round(store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("responses-api", "toolbench"),
+        pytest.param(  # ten thousand items
+            ("agents-sdk-runs", "oasst", "responses-api", "tau-bench", "tau2", "toolbench"),
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["two", "all"],
+)
+def test_recordings_go_round(names: tuple[str, ...], store: Store, tmp_path: Path) -> None:
     """Imported, exported, opened and imported again they are equal, relation by relation."""
-    for path in sorted(RECORDINGS.glob("*.jsonl.gz")):
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            if "items" in json.loads(lines.readline()):
-                store.import_jsonl(path)
-    assert store.sql("select count(*) from items").item() > 9_000
+    count = sum(len(line["items"]) for name in names for line in recording(name))
+    for name in names:
+        store.import_jsonl(RECORDINGS / f"{name}.jsonl.gz")
+    assert store.sql("select count(*) from items").item() == count
     store.export_parquet(tmp_path / "out")
     with duckstore.open_parquet(tmp_path / "out") as archive, duckstore.open() as again:
         again.import_file(tmp_path / "out")
@@ -260,11 +265,10 @@ def test_a_fork_goes_with_the_session_that_it_is_of(store: Store, tmp_path: Path
         assert third.sql(asked, name="child of t").row(0) == ("t", None)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_dry_run_tells_and_writes_nothing(kind: str, full: Path, store: Store) -> None:
-    told = store.import_file(source(full, kind), dry_run=True)
+def test_a_dry_run_tells_and_writes_nothing(full: Path, store: Store) -> None:
+    told = store.import_file(source(full, "parquet"), dry_run=True)
     assert store.sql("select count(*) from sessions").item() == 0
-    done = store.import_file(source(full, kind))
+    done = store.import_file(source(full, "parquet"))
     assert (told.session_count, told.item_count) == (done.session_count, done.item_count)
 
 

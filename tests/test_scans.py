@@ -278,7 +278,11 @@ def test_a_scan_of_a_closed_store_is_told(store: Store) -> None:
         scan.filter(c("text") == "x").collect()
 
 
-@pytest.mark.parametrize("predicate", [c("item_id") > 0, c("text").str.len_chars() > 0])
+@pytest.mark.parametrize(
+    "predicate",
+    [c("item_id") > 0, pytest.param(c("text").str.len_chars() > 0, marks=pytest.mark.slow)],
+    ids=["pushed", "left"],
+)
 def test_a_filter_survives_the_end_of_the_owner(path: Path, predicate: pl.Expr) -> None:
     """Nothing was handed to polars yet: the next owner is asked."""
     keeper = Keeper()

@@ -5,6 +5,6 @@
     FOLDER/_duckstore/                                  what duckstore needs besides
 
 `plan` says which sessions lie in which part and what has changed, `shape` what is selected for a
-part, `content` what stands in the place of texts, `writing` has it done, `folder` puts it in its
-place at once, `manifest` is the page that tells all of it, and `verifying` proves it.
+part, `content` and `redaction` what stands in the place of texts, `writing` has it done, `folder`
+puts it in its place at once, `manifest` is the page that tells all of it, `verifying` proves it.
 """

@@ -18,7 +18,8 @@ from duckstore.exporting.content import hashed_columns
 from duckstore.exporting.folder import Folder, checksum, sessions_link
 from duckstore.exporting.manifest import Manifest, PartFile
 from duckstore.exporting.plan import PARTITIONS, Plan, Planned, Selection, parts_of, read_plan
-from duckstore.exporting.redaction import Redaction, write_redacted
+from duckstore.exporting.redacting import write_redacted
+from duckstore.exporting.redaction import Redaction
 from duckstore.exporting.shape import (
     EXPORTED_TABLES,
     columns_of,
