@@ -211,7 +211,8 @@ class Engine:
             with self._journal_lock:
                 self._folding.fold_waiting()
                 moved, next_id = self._reserved(ids, shift)
-                with self._file.transaction() as transaction:
+                # Much is joined here: that takes the memory that a question may take.
+                with self._file.working(), self._file.transaction() as transaction:
                     places = write(transaction.cursor, moved)
                 self._next_id = next_id
                 self._reservations.add((*ids, moved))

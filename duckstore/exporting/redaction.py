@@ -54,10 +54,23 @@ PATTERNS = {
 }
 """What can be looked for by name, in the order in which it is done."""
 
+# A pattern of many forms is tried only on a text with one of these in it, in lower case. Every form
+# has one of them; looking for them takes a tenth of the time.
+_HINTS = {
+    "email": ("@",),
+    "keys": (
+        *("key", "token", "secret", "passw", "passphrase", "bearer", "eyj", "://", "xox"),
+        *("sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+        *("github_pat_", "glpat-", "akia", "asia", "aiza", "hf_", "npm_", "pypi-", "sg."),
+    ),
+}
+
 _SECRET_NAME = re.compile(rf"(?i:(?:^|[^a-z]){SECRETS}$)")
 
 
 _DIGITS = re.compile(r"\d+")
+SHORT = 64
+"""What is not longer comes again and again: the words that JSON is made of, ids, names."""
 MOST_GROUPS = 6
 """Groups of digits that a card's number is written in at most."""
 
@@ -92,6 +105,7 @@ class Redaction:
             if name in chosen
         ]
         self._key = bytes.fromhex(key)
+        self._short = lru_cache(maxsize=65_536)(self._searched)
         self.has_functions = bool(self._functions)
         self.definition = "\n".join(pattern.pattern for _, pattern in self._patterns)
         """Tells it from what another duckstore takes out under the same names."""
@@ -101,7 +115,15 @@ class Redaction:
 
     def identifier(self, text: str) -> str:
         """A text that nobody said, with what the patterns find replaced."""
+        return self._short(text) if len(text) <= SHORT else self._searched(text)
+
+    def _searched(self, text: str) -> str:
         for name, pattern in self._patterns:
+            hints = _HINTS.get(name)
+            if hints is not None:
+                lower = text.lower()
+                if not any(hint in lower for hint in hints):
+                    continue
             text = pattern.sub(partial(self._replace, name), text)
         return text
 
