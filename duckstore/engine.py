@@ -236,7 +236,9 @@ class Engine:
         """Write a group into the journal; called by the committer's thread."""
         with suppress(errors.DuckstoreError):  # those who ask in SQL are told
             self._folding.catch_up()
-        if self._journal is not None and not self._journal.is_sound:
+        with self._journal_lock:  # while it is being cut it is not sound for a moment
+            is_sound = self._journal is None or self._journal.is_sound
+        if not is_sound:
             self._renew_journal()
         with self._journal_lock:
             self.check_usable()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import duckstore
-from duckstore import errors, faults, folding
+from duckstore import errors, faults, folding, journal
 from duckstore.command import Command
 from duckstore.engine import Engine
 from duckstore.requests import Requests
@@ -369,3 +369,32 @@ def test_an_error_of_one_session_is_not_that_of_others(store: duckstore.Store) -
         stored = sum(pool.map(work, range(60)))
     assert store.sql("select count(*) as n from items").item() == stored == 40
     assert os.path.exists(store.path)
+
+
+def test_a_journal_that_is_being_cut_is_not_taken_for_a_broken_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An append that comes while the folder is synced waits, and makes no journal anew."""
+    with duckstore.open(path) as store:
+        store.conversation("s").add([user("one")])
+        engine = store._access.engine
+        reached, go = threading.Event(), threading.Event()
+        sync = journal.sync_folder
+
+        def wait(place: str) -> None:
+            reached.set()
+            go.wait(10)
+            sync(place)
+
+        monkeypatch.setattr(journal, "sync_folder", wait)
+        monkeypatch.setattr(engine, "_renew_journal", lambda: pytest.fail("it was made anew"))
+        cutting = threading.Thread(target=engine._folding.run, args=(engine._folding.upkeep.merge,))
+        cutting.start()
+        assert reached.wait(10)
+        adding = threading.Thread(target=store.conversation("s").add, args=([user("two")],))
+        adding.start()
+        adding.join(0.3)
+        go.set()
+        adding.join(10)
+        cutting.join(10)
+        assert store.conversation("s").items() == [user("one"), user("two")]
