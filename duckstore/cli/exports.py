@@ -162,6 +162,8 @@ def _transcribe(chosen: Chosen, target: Path, kind: str, options: dict[str, Any]
             "sqlite-session": it.store.export_sqlite_session,
         }[kind]
         report = write_as(target, sessions=options["sessions"] or None, progress=advance)
+    for what, count in sorted(report.left_out.items()):
+        note(f"{count} left out: {what}")
     write(
         {"file": "VARCHAR", "session_count": "BIGINT", "item_count": "BIGINT"},
         [(str(target), report.session_count, report.item_count)],
